@@ -10,6 +10,7 @@
 //! | spellings of ids and names in sources, accounts and rules | `identifiers` |
 //! | OpenStack notifications and resource lifecycles | `notifications` |
 //! | servers that fail during a pull | `servers` |
+//! | files and keys that cannot be read, among others that can | `unread` |
 //! | real Gnocchi, Prometheus, Keystone and object stores (skipped where not installed) | `live` |
 //! | duplicates, conflicts, aggregations, windows, time zones | `metering` |
 //! | **Prices** | |
@@ -90,3 +91,4 @@ mod sources; // slow
 mod terms; // slow
 mod test_lake;
 mod tidy;
+mod unread; // slow

@@ -122,6 +122,17 @@ fn source(url: &str, keys: &str) -> String {
     toml::to_string(&toml::Table::from_iter([("source".to_owned(), toml::Value::from(vec![source]))])).unwrap()
 }
 
+/// Another source, with one machine of the project `beta` for an hour.
+const NEIGHBOUR: &str = r#"
+    [[source]]
+    name = "table"
+    format = "csv"
+    path = "usage/*.csv"
+    "#;
+
+const NEIGHBOURS_USAGE: &str = "meter,unit,quantity,project_id,resource_id,measured_at,flavor_name\n\
+    vcpus,vcpu,1,beta,other,2026-10-01T01:00:00Z,m1.small\n";
+
 fn lake_of(url: &str, keys: &str) -> TestLake {
     lake(&source(url, keys)).file("password", SECRET)
 }
@@ -187,7 +198,7 @@ fn a_missing_password_file_or_ca_file_is_a_configuration_error() {
 }
 
 #[test]
-fn a_failed_pull_keeps_its_samples_and_the_next_run_continues() {
+fn a_failed_pull_keeps_its_samples_and_bills_the_others_and_the_next_run_continues() {
     let page = "<!DOCTYPE html><title>Bad Gateway</title>";
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 900\r\nConnection: close\r\n\r\n{\"status\": \"success\", \"da";
     let away = answer("302 Found", "Location: https://login.example.org/?ticket=s3cret\r\n", "");
@@ -209,21 +220,64 @@ fn a_failed_pull_keeps_its_samples_and_the_next_run_continues() {
     ] {
         let (url, _) = serve(Some(trouble));
         let lake = lake_of(&url, "");
-        let message = lake.fails(1, &["run", "--period", "2026-10"]);
-        let place = format!("the source `prometheus` could not be read at `{url}/api/v1/query?");
+        lake.configure(source(&url, "") + NEIGHBOUR);
+        lake.put("usage/vm.csv", NEIGHBOURS_USAGE);
+        let message = lake.fails(4, &["run", "--period", "2026-10"]);
+        let place = format!("not read: `{url}/api/v1/query` of the source `prometheus`: ");
         assert!(message.contains(&place) && message.contains(expected), "{expected}: {message}");
         assert!(!message.contains(SECRET) && !message.contains("s3cret") && !message.contains("panicked"), "{message}");
-        // The sample of the first date is kept. The month is not billed, because its usage is incomplete.
-        assert_eq!((lake.rows("sample").len(), lake.rows("invoice_line").len()), (1, 0), "{expected}");
+        // The sample of the first date is kept and billed, and so is the usage of the other source.
+        let others = "beta instance flavor=m1.small 1 0.01";
+        assert_eq!(invoiced(&lake), ["alpha instance flavor=m1.small 1 0.01", others], "{expected}");
+        let unread = &lake.rows("unread_input")[0];
+        assert_eq!(unread["missing_from"], "2026-10-02T00:00:00Z", "{expected}");
+        // A close names the missing dates.
+        let message = lake.close_fails(3, "2026-10", "2026-11-02");
+        let missing = "the usage of the source `prometheus` from 2026-10-02T00:00:00Z on was not read";
+        assert!(message.contains(missing) && message.contains(expected), "{expected}: {message}");
         let covered = &lake.rows("watermark")[0]["covered_to"];
         assert_eq!(covered, "2026-10-02T00:00:00Z", "{expected}");
 
         // The second server does not fail. It gets four requests: the metrics, the last two hours of the first date
         // (the overlap), and the other two dates.
         let (url, requests) = serve(None);
-        lake.configure(source(&url, ""));
+        lake.configure(source(&url, "") + NEIGHBOUR);
         lake.run("2026-10");
-        assert_eq!(invoiced(&lake), ["alpha instance flavor=m1.small 3 0.03"], "{expected}");
+        assert_eq!(invoiced(&lake), ["alpha instance flavor=m1.small 3 0.03", others], "{expected}");
+        assert!(lake.rows("unread_input").is_empty(), "{expected}");
         assert_eq!(requests.load(Ordering::SeqCst), 4, "{expected}");
     }
+}
+
+/// A month that was read completely can be closed while the server is down.
+#[test]
+fn a_server_that_is_down_blocks_no_month_that_was_read_before() {
+    let (url, _) = serve(None);
+    let lake = lake_of(&url, "to = 2026-11-02\nparallel = 4");
+    lake.run("2026-10");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    lake.configure(source(&format!("http://{free}"), "to = 2026-11-03\nretries = 0"));
+    lake.fails(4, &["run", "--period", "2026-10"]);
+    assert_eq!(lake.column("unread_input", "missing_from"), ["2026-11-02T00:00:00Z"]);
+    let message = lake.close_fails(4, "2026-10", "2026-11-02");
+    assert!(message.contains("no connection") && message.contains("1 input not read"), "{message}");
+    assert_eq!(lake.rows("issued_document").len(), 1);
+    // Usage of November is missing.
+    let message = lake.close_fails(3, "2026-11", "2026-12-02");
+    assert!(message.contains("the usage of the source `prometheus` from 2026-11-02T00:00:00Z on"), "{message}");
+}
+
+/// The settings worked before, so the missing password is a fault of this night and not of the configuration.
+#[test]
+fn a_password_that_is_missing_after_the_first_run_leaves_out_its_server_only() {
+    let (url, _) = serve(None);
+    let lake = lake_of(&url, "");
+    lake.configure(source(&url, "") + NEIGHBOUR);
+    lake.run("2026-10");
+    lake.remove("password");
+    lake.put("usage/vm.csv", NEIGHBOURS_USAGE);
+    let message = lake.fails(4, &["run", "--period", "2026-10"]);
+    assert!(message.contains("password`, the file of the password"), "{message}");
+    let billed = ["alpha instance flavor=m1.small 3 0.03", "beta instance flavor=m1.small 1 0.01"];
+    assert_eq!(invoiced(&lake), billed);
 }

@@ -1,7 +1,6 @@
 //! The changes of an intake or a retraction.
 
 use crate::catalog::streams::Catalog;
-use crate::error::Error;
 use crate::model::period::DayNumber;
 use crate::model::summary::IntakeSummary;
 use std::collections::BTreeSet;
@@ -12,8 +11,6 @@ pub struct ChangedDays {
     pub catalog: Catalog,
     /// Dates and buckets with new or removed samples.
     pub touched: BTreeSet<(DayNumber, u32)>,
-    /// The error of a server that failed during a pull. The responses before the error are committed first.
-    pub failure: Option<Error>,
     /// The numbers of files and records.
     pub summary: IntakeSummary,
 }

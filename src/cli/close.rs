@@ -8,7 +8,7 @@ use super::memory_limit::MemoryLimit;
 use crate::cli::clock::today;
 use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
-use crate::cli::intake_counts::intake_group;
+use crate::cli::intake_counts::{incomplete, intake_group, print_unread};
 use crate::error::count;
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
@@ -111,7 +111,7 @@ impl CloseCommand {
         let summary = pipeline::close(config, rules, self.period, closing, options).await?;
         self.memory_limit.check();
         print(context, &summary);
-        Ok(())
+        incomplete(summary.intake.unread_inputs.len(), 0)
     }
 }
 
@@ -137,7 +137,7 @@ impl RestateCommand {
                 summary.period
             ));
         }
-        Ok(())
+        incomplete(summary.intake.unread_inputs.len(), 0)
     }
 }
 
@@ -148,6 +148,7 @@ fn print(context: &Context, summary: &CloseSummary) {
         return;
     }
     printer.groups(&[intake_group(&summary.intake)]);
+    print_unread(printer, &summary.intake);
     print_changes(context, &summary.changes);
     match (summary.commit, summary.documents.as_slice()) {
         (Some(sequence), [only]) => printer.line(&format!("Issued {only}. Committed as {sequence}.")),

@@ -17,9 +17,9 @@ pub(crate) enum Failure {
     /// An invalid command.
     #[error("{message}")]
     Usage { message: String, hint: String },
-    /// The command is done, but some accounts have no invoice. These accounts were printed.
-    #[error("{} suspended; all others have their invoices", count(*.0, "account"))]
-    SuspendedAccount(usize),
+    /// The command is done, but some inputs could not be read, or some accounts have no invoice. They were printed.
+    #[error("{}", left_out(*unread, *suspended))]
+    Incomplete { unread: usize, suspended: usize },
     /// The books break an invariant.
     #[error("the books do not add up: {0}")]
     Unreconciled(String),
@@ -43,15 +43,23 @@ impl From<query::Error> for Failure {
 }
 
 impl Failure {
-    /// The exit code: 1 failed; 2 invalid command, configuration or rule; 3 data refused; 4 done, but accounts are
-    /// suspended.
+    /// The exit code: 1 failed; 2 invalid command, configuration or rule; 3 data refused; 4 done, with unread
+    /// inputs or suspended accounts.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Pipeline(error) => error.class().exit_code(),
             Self::Invalid(_) | Self::Usage { .. } | Self::RuleCheck(_) => 2,
             Self::Unreconciled(_) => 3,
-            Self::SuspendedAccount(_) => 4,
+            Self::Incomplete { .. } => 4,
             Self::Other(_) => 1,
         }
     }
+}
+
+/// The inputs and the accounts that were left out, counted.
+fn left_out(unread: usize, suspended: usize) -> String {
+    let unread = (unread > 0).then(|| format!("{} not read; all others are read", count(unread, "input")));
+    let suspended =
+        (suspended > 0).then(|| format!("{} suspended; all others have their invoices", count(suspended, "account")));
+    unread.into_iter().chain(suspended).collect::<Vec<_>>().join("; ")
 }

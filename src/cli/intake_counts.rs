@@ -1,8 +1,11 @@
 //! The counts of an intake, as they are printed.
 
+use crate::cli::failure::Failure;
 use crate::cli::print::Group;
+use crate::cli::print::Printer;
 use crate::cli::print::grouped;
 use crate::model::summary::{ChangedIds, IntakeSummary};
+use crate::model::unread_input::printable;
 
 /// The counts of intake.
 pub(super) fn intake_group(intake: &IntakeSummary) -> Group {
@@ -37,4 +40,26 @@ pub(super) fn rejected_hint(intake: &IntakeSummary) -> Option<String> {
     let query = "SELECT url, line, reason, detail FROM rejected_record JOIN input_file USING (input_file_id) \
                  ORDER BY url, line";
     (intake.records_rejected > 0).then(|| format!("rejected records: `conto sql \"{query}\"`"))
+}
+
+/// The number of inputs that are printed with their reasons.
+const SHOWN: usize = 10;
+
+/// Prints the inputs that could not be read, each with its reason.
+pub(super) fn print_unread(printer: &Printer, intake: &IntakeSummary) {
+    for input in intake.unread_inputs.iter().take(SHOWN) {
+        let (url, detail) = (printable(&input.url), printable(&input.detail));
+        printer.talk(&format!("not read: `{url}` of the source `{}`: {detail}", input.source));
+    }
+    if intake.unread_inputs.len() > SHOWN {
+        printer.talk(&format!(
+            "hint: all {} inputs: `conto sql \"SELECT * FROM unread_input\"`",
+            intake.unread_inputs.len()
+        ));
+    }
+}
+
+/// The failure of a command that is done, but left out inputs or accounts.
+pub(super) fn incomplete(unread: usize, suspended: usize) -> Result<(), Failure> {
+    if unread + suspended == 0 { Ok(()) } else { Err(Failure::Incomplete { unread, suspended }) }
 }

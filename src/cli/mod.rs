@@ -43,7 +43,7 @@ use self::print::Printer;
 #[derive(Debug, Parser)]
 #[command(name = "conto", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done; 1 failed; 2 invalid command, configuration or rule; 3 data refused; \
-    4 done, but accounts are suspended.")]
+    4 done, with unread inputs or suspended accounts.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -1,8 +1,6 @@
 //! `conto run`: reads usage, prices it and drafts invoices.
 
-use crate::cli::intake_counts::changed_id_hints;
-use crate::cli::intake_counts::intake_group;
-use crate::cli::intake_counts::rejected_hint;
+use crate::cli::intake_counts::{changed_id_hints, incomplete, intake_group, print_unread, rejected_hint};
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use serde::Serialize;
@@ -38,7 +36,7 @@ pub(super) struct RunCommand {
     #[arg(long, value_enum, default_value_t = DocumentsArgument::Changed)]
     documents: DocumentsArgument,
 
-    /// Bill nothing if more records than this were rejected since the month was last billed
+    /// Bill nothing if more records and inputs than this were left out since the month was last billed
     #[arg(long, value_name = "COUNT")]
     max_rejected: Option<u64>,
 
@@ -90,7 +88,7 @@ impl RunCommand {
             } else {
                 print(context, &summary, true);
             }
-            return suspended(&summary);
+            return left_out(&summary);
         }
         let billed = pipeline::run_open_periods(config, rules, billing, options).await?;
         self.memory_limit.check();
@@ -139,7 +137,7 @@ fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>
     let mut failures: Vec<(BillingPeriod, Failure)> = Vec::new();
     for (period, result) in billed {
         let failure = match result {
-            Ok(summary) => suspended(&summary).err(),
+            Ok(summary) => left_out(&summary).err(),
             Err(error) => Some(Failure::Pipeline(error)),
         };
         failures.extend(failure.map(|failure| (period, failure)));
@@ -159,7 +157,8 @@ fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>
     }
 }
 
-/// The severity of an exit code, in this order: suspended accounts, invalid input, refused data, a failed system.
+/// The severity of an exit code, in this order: left-out inputs and accounts, invalid input, refused data, a failed
+/// system.
 fn severity(exit_code: u8) -> u8 {
     match exit_code {
         4 => 0,
@@ -169,11 +168,11 @@ fn severity(exit_code: u8) -> u8 {
     }
 }
 
-fn suspended(summary: &Summary) -> Result<(), Failure> {
+fn left_out(summary: &Summary) -> Result<(), Failure> {
     let mut suspended: Vec<&str> =
         summary.suspended_accounts.iter().map(|account| account.account_id.as_str()).collect();
     suspended.dedup();
-    if suspended.is_empty() { Ok(()) } else { Err(Failure::SuspendedAccount(suspended.len())) }
+    incomplete(summary.intake.unread_inputs.len(), suspended.len())
 }
 
 /// Prints a closed month with the corrections of its documents.
@@ -181,6 +180,7 @@ fn print_closed(context: &Context, summary: &Summary) {
     let printer = &context.printer;
     printer.groups(&[intake_group(&summary.intake)]);
     print_changes(context, &summary.changes);
+    print_unread(printer, &summary.intake);
     if let Some(sequence) = summary.intake.intake_commit {
         printer.line(&format!("Committed as {sequence} (usage)."));
     }
@@ -222,6 +222,9 @@ fn print(context: &Context, summary: &Summary, with_intake: bool) {
     }
     if let Some(directory) = &summary.directory {
         printer.line(&format!("{directory}/index.html"));
+    }
+    if with_intake {
+        print_unread(printer, &summary.intake);
     }
     for account in &summary.suspended_accounts {
         let name = account.account_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::error::{Error, count};
+use crate::model::config::Origin;
 use crate::model::money::{Amount, places_of_code};
 use crate::model::period::BillingPeriod;
 use crate::model::terms::CARRIED_FORWARD;
+use crate::model::unread_input::printable;
 use crate::query::Parameters;
 use crate::rows;
 use crate::run::{Context, Transaction};
@@ -40,17 +42,7 @@ pub async fn find_close_blockers(
             limits.max_unrated
         ));
     }
-    let rejected = rejected(context, transaction).await?;
-    if rejected > limits.max_rejected {
-        blockers.push(format!(
-            "{} in input files of the period {} rejected, more than `max_rejected` = {}: \
-             `conto sql \"SELECT url, line, reason, detail FROM rejected_record JOIN input_file \
-             USING (input_file_id)\"`",
-            count(usize::try_from(rejected).unwrap_or(usize::MAX), "record"),
-            if rejected == 1 { "was" } else { "were" },
-            limits.max_rejected
-        ));
-    }
+    left_out(context, transaction, limits.max_rejected, &mut blockers).await?;
     let suspended = transaction.read("suspended_account", |file| file.partition == period).await?;
     for row in rows::each(&suspended) {
         blockers.push(format!("the account `{}` is suspended: {}", row.text("account_id")?, row.text("detail")?));
@@ -336,6 +328,65 @@ async fn missing_usage(context: &Context, transaction: &Transaction, blockers: &
                 instant(*until)
             ));
         }
+    }
+    Ok(())
+}
+
+/// Adds the blockers of rejected records and of inputs that could not be read, if together they are more than the
+/// limit. A server whose usage of the period was not read is always a blocker, and so is a directory or bucket that was
+/// not listed.
+async fn left_out(
+    context: &Context,
+    transaction: &Transaction,
+    limit: u64,
+    blockers: &mut Vec<String>,
+) -> Result<(), Error> {
+    let end = context.calendar().day_start(context.period.end_day());
+    let rejected = rejected(context, transaction).await?;
+    let is_whole_source = |source: &str, url: &str| {
+        let mut sources = context.config.sources.iter().filter(|config| config.name == source);
+        sources.any(|config| matches!(&config.origin, Origin::Files(files) if files.path == url))
+    };
+    let mut inputs = Vec::new();
+    for row in rows::each(&transaction.read("unread_input", |_| true).await?) {
+        let named = |row: rows::Row<'_>| -> Result<String, Error> {
+            Ok(format!("`{}`: {}", printable(row.text("url")?), printable(row.text("detail")?)))
+        };
+        let source = row.text("source")?;
+        match row.optional_instant("missing_from")? {
+            None if is_whole_source(source, row.text("url")?) => {
+                blockers.push(format!("the source `{source}` was not read: {}", named(row)?));
+            }
+            None => inputs.push(named(row)?),
+            Some(missing_from) if missing_from < end => {
+                let from = Timestamp::from_microsecond(missing_from).map(|from| from.to_string()).unwrap_or_default();
+                blockers
+                    .push(format!("the usage of the source `{source}` from {from} on was not read: {}", named(row)?));
+            }
+            Some(_) => {}
+        }
+    }
+    let unread = inputs.len();
+    if rejected.saturating_add(unread as u64) <= limit {
+        return Ok(());
+    }
+    if rejected > 0 {
+        blockers.push(format!(
+            "{} in input files of the period {} rejected, more than `max_rejected` = {limit}: \
+             `conto sql \"SELECT url, line, reason, detail FROM rejected_record JOIN input_file \
+             USING (input_file_id)\"`",
+            count(usize::try_from(rejected).unwrap_or(usize::MAX), "record"),
+            if rejected == 1 { "was" } else { "were" },
+        ));
+    }
+    if unread > 0 {
+        let more = if unread > 5 { ", …: `conto sql \"SELECT * FROM unread_input\"`" } else { "" };
+        inputs.truncate(5);
+        blockers.push(format!(
+            "{} could not be read, more than `max_rejected` = {limit}: {}{more}",
+            count(unread, "input"),
+            inputs.join(", ")
+        ));
     }
     Ok(())
 }

@@ -6,13 +6,6 @@ use crate::model::error_class::ErrorClass;
 /// An error of intake.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    #[error("the source `{source_name}` could not be read at `{location}`")]
-    Source {
-        source_name: String,
-        location: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
     /// A secret or a certificate of the configuration is missing or invalid.
     #[error("the source `{source_name}` has invalid connection settings")]
     SourceSettings {
@@ -23,13 +16,12 @@ pub enum IntakeError {
     #[error("`{first}` and `{second}` have the same id {id:016x}; nothing was committed, please report this")]
     IdCollision { id: u64, first: String, second: String },
     #[error(
-        "{} rejected since the last billing of this month, more than --max-rejected {limit}; \
-         the usage is committed, but nothing was billed. Show the reasons with \
-         `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"`, \
+        "{}, more than --max-rejected {limit}; \
+         the usage is committed, but nothing was billed. Show the reasons with {}, \
          or bill with a greater --max-rejected",
-        count(usize::try_from(*rejected).unwrap_or(usize::MAX), "record")
+        left_out(*rejected, *unread), queries(*rejected, *unread)
     )]
-    TooManyRejected { rejected: u64, limit: u64 },
+    TooManyRejected { rejected: u64, unread: u64, limit: u64 },
     #[error(
         "the lake has no usage of {period}; it has usage from {first} to {last}. The usage is committed, but nothing \
          was billed. Check --period, or bill the month by --allow-no-usage"
@@ -54,7 +46,24 @@ impl IntakeError {
                 ErrorClass::Invalid
             }
             Self::TooManyRejected { .. } | Self::NoUsage { .. } => ErrorClass::Refused,
-            Self::Source { .. } | Self::IdCollision { .. } => ErrorClass::Failed,
+            Self::IdCollision { .. } => ErrorClass::Failed,
         }
     }
+}
+
+/// The rejected records and the inputs that could not be read, counted.
+fn left_out(rejected: u64, unread: u64) -> String {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let rejected = (rejected > 0)
+        .then(|| format!("{} rejected since the last billing of this month", count(number(rejected), "record")));
+    let unread = (unread > 0).then(|| format!("{} not read", count(number(unread), "input")));
+    rejected.into_iter().chain(unread).collect::<Vec<_>>().join(" and ")
+}
+
+/// The queries that show the reasons.
+fn queries(rejected: u64, unread: u64) -> String {
+    let rejected =
+        (rejected > 0).then_some("`conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"`");
+    let unread = (unread > 0).then_some("`conto sql \"SELECT * FROM unread_input\"`");
+    rejected.into_iter().chain(unread).collect::<Vec<_>>().join(" and ")
 }

@@ -15,6 +15,7 @@ pub mod sources;
 mod test_sink;
 #[cfg(test)]
 mod tests;
+pub mod unread;
 
 use crate::catalog::changed_days::ChangedDays;
 use crate::catalog::stored::read_catalog;
@@ -40,6 +41,7 @@ use crate::intake::sources::servers::Watermarks;
 use crate::model::period::{Calendar, DayNumber, date_of, day_number};
 use crate::model::rule_book::RuleBook;
 use crate::model::summary::{ChangedIds, IntakeSummary};
+use crate::model::unread_input::UnreadInput;
 use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Environment, Transaction};
@@ -49,50 +51,103 @@ const PENDING_BYTES: usize = 200;
 /// The memory for merging one committed sample, as for [`PENDING_BYTES`].
 const COMMITTED_BYTES: usize = 160;
 
-/// Reads all files that are not ingested yet, and returns the changed dates.
+/// Reads all files that are not ingested yet, and returns the changed dates. Files and servers that cannot be read are
+/// listed, and do not stop the others.
 #[tracing::instrument(level = "debug", name = "intake", skip_all)]
 pub async fn load(environment: &Environment, transaction: &mut Transaction) -> Result<ChangedDays, Error> {
     let bindings = Bindings::new(&environment.rules);
-    let catalog = read_catalog(transaction).await?;
     let reads_all_again = needs_all_files(&environment.rules, transaction);
     let retained_from = retention_start(transaction, &mut environment.calendar());
     let ingested = ingested_files(transaction, &bindings, reads_all_again, retained_from).await?;
-    let mut files = discover::new_files(&environment.config, &ingested).await?;
+    let mut unread = Vec::new();
+    let mut files = discover::new_files(&environment.config, &ingested, &mut unread).await?;
     let before = Watermarks::load(&transaction.read("watermark", |_| true).await?)?;
     let from = if reads_all_again { Watermarks::default() } else { before.clone() };
     let mut pulled = servers::pull(environment, &bindings, from).await?;
-    let mut seen: HashSet<String> = files.iter().map(|file| file.sha256.clone()).chain(ingested.contents).collect();
+    let seen = files.iter().map(|file| file.sha256.clone());
+    let mut seen: HashSet<String> = seen.chain(ingested.contents.iter().cloned()).collect();
     files.extend(std::mem::take(&mut pulled.files).into_iter().filter(|file| seen.insert(file.sha256.clone())));
+    unread.append(&mut pulled.unread);
     if pulled.watermarks != before {
         transaction.replace("intake/watermark", "all", 0, &[pulled.watermarks.rows()?]).await?;
     }
-    let failure = pulled.failure.take();
     if files.is_empty() {
-        return Ok(ChangedDays { catalog, failure, ..ChangedDays::default() });
+        let catalog = read_catalog(transaction).await?;
+        let summary = write_unread(transaction, unread).await?;
+        return Ok(ChangedDays { catalog, summary, ..ChangedDays::default() });
     }
+    let mut collector = new_collector(environment, transaction, &bindings, retained_from).await?;
+    let mut files = discover::prepare(files, &collector, &ingested, &mut unread).await?;
+    // If a file cannot be read to its end, the collector contains its first records. The others are then read again.
+    loop {
+        let failed = read_files(environment, &files, &mut collector)?;
+        if failed.is_empty() {
+            break;
+        }
+        files.retain(|file| !failed.contains_key(&file.id));
+        unread.extend(failed.into_values());
+        collector = new_collector(environment, transaction, &bindings, retained_from).await?;
+    }
+    let unread = write_unread(transaction, unread).await?;
+    if files.is_empty() {
+        return Ok(ChangedDays { catalog: collector.catalog, summary: unread, ..ChangedDays::default() });
+    }
+    let touched = write_samples(environment, transaction, &mut collector).await?;
+    write_labels(transaction, collector.take_labels()).await?;
+    let summary = write_outcome(transaction, &files, &collector).await?;
+    transaction.register("intake/input_file", |_| true).await?;
+    run::check(&transaction.session, "intake/checks/every_record_has_one_outcome").await?;
+    let summary = IntakeSummary { unread_inputs: unread.unread_inputs, ..summary };
+    Ok(ChangedDays { catalog: collector.catalog, touched, summary })
+}
+
+/// Writes the inputs that could not be read. Returns a summary with these inputs only.
+async fn write_unread(transaction: &mut Transaction, mut unread: Vec<UnreadInput>) -> Result<IntakeSummary, Error> {
+    unread.sort();
+    unread.dedup_by(|next, before| (&next.source, &next.url) == (&before.source, &before.url));
+    transaction.replace("intake/unread_input", "all", 0, &[unread::rows_of(&unread)?]).await?;
+    Ok(IntakeSummary { unread_inputs: unread, ..IntakeSummary::default() })
+}
+
+/// An empty collector for the records of new files.
+async fn new_collector<'b>(
+    environment: &Environment,
+    transaction: &Transaction,
+    bindings: &'b Bindings,
+    retained_from: i64,
+) -> Result<Collector<'b>, Error> {
+    let catalog = read_catalog(transaction).await?;
     let stored_rejections = stored_rejections_of(&transaction.read("rejected_record", |_| true).await?)?;
-    let budget = environment.memory.pending_samples;
-    let calendar = environment.calendar();
+    let (calendar, budget) = (environment.calendar(), environment.memory.pending_samples);
     let mut collector =
-        Collector::new(&bindings, catalog, calendar, environment.config.buckets, stored_rejections, budget);
+        Collector::new(bindings, catalog, calendar, environment.config.buckets, stored_rejections, budget);
     collector.retained_from = retained_from;
-    discover::plan(&mut files, &collector).await?;
+    Ok(collector)
+}
+
+/// Reads the records of all files. Returns the files that could not be read to their end, by id.
+fn read_files(
+    environment: &Environment,
+    files: &[InputFile],
+    collector: &mut Collector<'_>,
+) -> Result<BTreeMap<u64, UnreadInput>, Error> {
+    let mut failed = BTreeMap::new();
+    if files.is_empty() {
+        return Ok(failed);
+    }
     environment.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
-    for file in &files {
+    for file in files {
         collector.begin_file(file.id);
-        discover::read(file, &mut collector)?;
+        if let Err(failure) = discover::read(file, collector) {
+            failed.insert(file.id, file.unread(failure)?);
+        }
         if let Some(failure) = collector.failure.take() {
             return Err(failure);
         }
         environment.options.progress.advance(file.byte_count);
     }
     environment.options.progress.end();
-    let touched = write_samples(environment, transaction, &mut collector).await?;
-    write_labels(transaction, collector.take_labels()).await?;
-    let summary = write_outcome(transaction, &files, &collector).await?;
-    transaction.register("intake/input_file", |_| true).await?;
-    run::check(&transaction.session, "intake/checks/every_record_has_one_outcome").await?;
-    Ok(ChangedDays { catalog: collector.catalog, touched, failure, summary })
+    Ok(failed)
 }
 
 /// The first instant whose samples are retained, in microseconds.
@@ -126,6 +181,8 @@ async fn ingested_files(
         let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
         let is_past = |row: usize| last.is_valid(row) && last.value(row) < retained_from;
         let is_ingested = |row: &usize| is_past(*row) || !(reads_all_again || missed.contains(&ids.value(*row)));
+        let sources: &StringArray = rows::column(&batch, "source")?;
+        ingested.sources.extend(sources.iter().flatten().map(str::to_owned));
         for row in (0..batch.num_rows()).filter(is_ingested) {
             ingested.contents.insert(digests.value(row).to_owned());
             if times.is_valid(row) {
@@ -268,6 +325,7 @@ async fn write_outcome(
         records_rejected: total(|counts| counts.rejected),
         records_unmetered: total(|counts| counts.unmetered.values().sum()),
         changed_ids: changed_ids(files, collector),
+        unread_inputs: Vec::new(),
         intake_commit: None,
     };
     transaction.totals = [

@@ -13,9 +13,13 @@ use proptest::prelude::*;
 
 use crate::catalog::streams::Catalog;
 use crate::intake::formats::{ceilometer, compression, csv, parquet};
+use crate::intake::read_files;
 use crate::intake::resolve::binding::Bindings;
 use crate::intake::resolve::collector::{Collector, Labels};
 use crate::intake::sample::Sample;
+use crate::intake::sources::discover::{self, IngestedFiles};
+use crate::load::read_config;
+use crate::model::config::Config;
 use crate::model::diagnostic::{Place, SourceText};
 use crate::model::dialect::Dialect;
 use crate::model::meter::{
@@ -23,6 +27,8 @@ use crate::model::meter::{
 };
 use crate::model::period::Calendar;
 use crate::model::rule_book::RuleBook;
+use crate::model::unread_input::UnreadReason;
+use crate::run::{Environment, RunOptions};
 
 const START: i64 = 1_790_812_800_000_000;
 const DAY: i64 = 86_400_000_000;
@@ -220,4 +226,48 @@ fn rejected_rows_of_parquet_are_identified_by_their_values() {
     assert_eq!(rejected.len(), 4, "two quantities, two meters: {rejected:?}");
     assert!(rejected.iter().all(|raw| raw.contains("\"quantity\":\"-0.00000000")), "{rejected:?}");
     assert_eq!(collector.files[0].1.duplicate, 2);
+}
+
+/// A configuration with one source, which reads the CSV files of a directory.
+fn config(directory: &std::path::Path) -> Config {
+    let text = format!(
+        "time_zone = 'UTC'\ncurrency = 'EUR'\n[seller]\nname = 'S'\n\
+         [[source]]\nname = 'table'\nformat = 'csv'\npath = '{}/*.csv'\n",
+        directory.display()
+    );
+    let path = directory.join("conto.toml");
+    std::fs::write(&path, text).unwrap();
+    read_config(&path).0.unwrap()
+}
+
+/// A file that vanishes after the listing is unread, and so is a file that vanishes before its records are read.
+#[test]
+fn a_file_that_vanishes_is_unread_and_the_others_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    for number in 1..=3 {
+        let row = (["disk", "r1", "p1", "GiB", "", "", "", "", ""], START + number, 1_000_000_000);
+        std::fs::write(directory.path().join(format!("{number}.csv")), csv(&[row])).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = config(directory.path());
+    let ingested = IngestedFiles::default();
+    let mut unread = Vec::new();
+    let files = runtime.block_on(discover::new_files(&config, &ingested, &mut unread)).unwrap();
+    assert_eq!((files.len(), unread.len()), (3, 0));
+    std::fs::remove_file(directory.path().join("1.csv")).unwrap();
+    let bindings = Bindings::new(&rules());
+    let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
+    let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 3, HashMap::new(), 1_000);
+    let files = runtime.block_on(discover::prepare(files, &collector, &ingested, &mut unread)).unwrap();
+    assert_eq!((files.len(), unread.len(), unread[0].reason), (2, 1, UnreadReason::NotFound));
+    assert!(unread[0].url.ends_with("1.csv"));
+    std::fs::remove_file(directory.path().join("2.csv")).unwrap();
+    let options =
+        RunOptions { memory_limit_bytes: None, started_at: String::new(), progress: Arc::new(crate::run::Silent) };
+    let environment = Environment::new(Arc::new(config), Arc::new(rules()), options).unwrap();
+    let failed = read_files(&environment, &files, &mut collector).unwrap();
+    let failed: Vec<_> = failed.into_values().map(|input| (input.url.ends_with("2.csv"), input.reason)).collect();
+    assert_eq!(failed, [(true, UnreadReason::NotFound)]);
+    // The records of the other file are read.
+    assert_eq!(collector.files.iter().map(|(_, counts)| counts.read).collect::<Vec<_>>(), [0, 1]);
 }

@@ -23,3 +23,4 @@ pub mod rule_book;
 pub mod summary;
 pub mod tax;
 pub mod terms;
+pub mod unread_input;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::model::unread_input::UnreadInput;
+
 /// The totals of one currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CurrencySummary {
@@ -25,6 +27,9 @@ pub struct IntakeSummary {
     /// The ids of each source that were delivered with blanks or in another Unicode form.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed_ids: Vec<ChangedIds>,
+    /// The files, objects and servers that could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread_inputs: Vec<UnreadInput>,
     pub intake_commit: Option<u64>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{again_after_a_conflict, correct};
+use crate::catalog::stored::read_catalog;
 use crate::catalog::streams::Catalog;
 use crate::closing::correction::ChangeCause;
 use crate::error::{Error, IntakeError};
@@ -35,11 +36,25 @@ pub async fn run(
     billing: BillingOptions,
     options: RunOptions,
 ) -> Result<Summary, Error> {
+    bill(config, rules, billing, options, None).await
+}
+
+/// As [`run`]. With `taken_in`, an intake that is already done, no source is read again.
+async fn bill(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    billing: BillingOptions,
+    options: RunOptions,
+    taken_in: Option<&IntakeSummary>,
+) -> Result<Summary, Error> {
     let mut first_intake = None;
     again_after_a_conflict(async || {
         let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
         let mut transaction = Transaction::open(&environment).await?;
-        let (catalog, intake) = take_in(&environment, &mut transaction).await?;
+        let (catalog, intake) = match taken_in {
+            Some(intake) => (read_catalog(&transaction).await?, intake.clone()),
+            None => take_in(&environment, &mut transaction).await?,
+        };
         let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, billing.period).await?;
         match &mode {
             Mode::Draft { .. } => {
@@ -63,11 +78,13 @@ pub async fn run_open_periods(
     billing: BillingOptions,
     options: RunOptions,
 ) -> Result<Vec<(BillingPeriod, Result<Summary, Error>)>, Error> {
-    let mut taken_in = self::intake(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
+    let read = self::intake(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
+    let mut taken_in = read.clone();
     let mut billed = Vec::new();
     for period in open_periods(&config, billing.period).await? {
         let billing = BillingOptions { period, ..billing };
-        let summary = run(Arc::clone(&config), Arc::clone(&rules), billing, options.clone()).await;
+        let intake = Some(&read);
+        let summary = bill(Arc::clone(&config), Arc::clone(&rules), billing, options.clone(), intake).await;
         let summary = summary.map(|summary| Summary { intake: std::mem::take(&mut taken_in), ..summary });
         billed.push((period, summary));
     }
@@ -109,8 +126,6 @@ pub(super) async fn take_in(
     // sample -> metered_usage, metered_day, stream_state
     metering::meter_changed_days(environment, transaction, &mut arrived).await?;
     let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
-    // Usage before the failure is committed, so that the next run continues after it.
-    arrived.failure.take().map_or(Ok(()), Err)?;
     let intake_commit = commit.map(|commit| commit.sequence);
     Ok((arrived.catalog, IntakeSummary { intake_commit, ..arrived.summary }))
 }
@@ -123,7 +138,7 @@ async fn draft(
     billing: BillingOptions,
     intake: IntakeSummary,
 ) -> Result<Summary, Error> {
-    refuse_too_many_rejected(context, transaction, billing.max_rejected)?;
+    refuse_too_many_rejected(context, transaction, billing.max_rejected, intake.unread_inputs.len())?;
     if !billing.allow_no_usage {
         refuse_no_usage(context, transaction)?;
     }
@@ -165,15 +180,24 @@ fn intake_of_all_attempts(first: &mut Option<IntakeSummary>, intake: IntakeSumma
     intake
 }
 
-/// Returns an error if more records than the limit were rejected since the last billing of the period. A second run is
-/// therefore refused too.
-fn refuse_too_many_rejected(context: &Context, transaction: &Transaction, limit: Option<u64>) -> Result<(), Error> {
+/// Returns an error if more records and inputs than the limit are left out. Records count that were rejected since the
+/// last billing of the period, and all unread inputs. A second run is therefore refused too.
+fn refuse_too_many_rejected(
+    context: &Context,
+    transaction: &Transaction,
+    limit: Option<u64>,
+    unread: usize,
+) -> Result<(), Error> {
     let Some(limit) = limit else { return Ok(()) };
     let billed = context.mode.drafted().map(|commit| commit.sequence);
     let commits = transaction.snapshot.commits().iter();
     let since = commits.filter(|commit| billed.is_none_or(|billed| commit.sequence > billed));
-    let rejected = since.filter_map(|commit| commit.totals.get("rejected")?.parse::<u64>().ok()).sum();
-    if rejected > limit { Err(Error::Intake(IntakeError::TooManyRejected { rejected, limit })) } else { Ok(()) }
+    let rejected: u64 = since.filter_map(|commit| commit.totals.get("rejected")?.parse::<u64>().ok()).sum();
+    let unread = unread as u64;
+    if rejected.saturating_add(unread) > limit {
+        return Err(Error::Intake(IntakeError::TooManyRejected { rejected, unread, limit }));
+    }
+    Ok(())
 }
 
 /// Returns an error if the lake has usage, but none of the period. A period with drafts is billed again, because its

@@ -3,7 +3,7 @@
 use super::{Error, Statement, statement};
 
 /// The paths of the persisted relations by stage, in the order of the pipeline.
-const PERSISTED: [&str; 32] = [
+const PERSISTED: [&str; 33] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -11,6 +11,7 @@ const PERSISTED: [&str; 32] = [
     "intake/label",
     "intake/rejected_record",
     "intake/unmetered_record",
+    "intake/unread_input",
     "intake/watermark",
     "intake/withdrawn_sample",
     "metering/metered_usage",

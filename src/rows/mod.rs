@@ -91,6 +91,11 @@ impl<'a> Row<'a> {
         column::<TimestampMicrosecondArray>(self.batch, name).map(|column| column.value(self.index))
     }
 
+    pub fn optional_instant(self, name: &'static str) -> Result<Option<i64>, Error> {
+        let column: &TimestampMicrosecondArray = column(self.batch, name)?;
+        Ok(column.is_valid(self.index).then(|| column.value(self.index)))
+    }
+
     /// A decimal in units of its column's last place.
     pub fn units(self, name: &'static str) -> Result<i128, Error> {
         column::<Decimal128Array>(self.batch, name).map(|column| column.value(self.index))

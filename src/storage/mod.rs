@@ -39,7 +39,7 @@ pub use self::delta::{DeltaExport, export_delta};
 pub use self::error::Error;
 pub use self::log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings, MeterDefinition};
 pub use self::snapshot::{CommitSummary, Snapshot};
-pub use self::store::open_store;
+pub use self::store::{open_store, open_store_through};
 pub use self::vacuum::Orphans;
 pub use self::verify::Findings;
 use crate::storage::failpoints::step;

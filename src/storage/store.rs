@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::HttpConnector;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreScheme};
+use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
 /// The prefixes of the environment variables that are options of a store. Other variables, such as the `TOKEN` of
@@ -23,6 +27,33 @@ const ENDPOINTS: [&str; 6] = [
 pub fn open_store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), object_store::Error> {
     let (store, prefix) = object_store::parse_url_opts(url, options(std::env::vars()))?;
     Ok((Arc::from(store), prefix))
+}
+
+/// As [`open_store`]. All requests to a bucket pass through the connector, and are repeated as `retry` states.
+pub fn open_store_through<C: HttpConnector>(
+    url: &Url,
+    connector: C,
+    retry: RetryConfig,
+) -> Result<(Arc<dyn ObjectStore>, Path), object_store::Error> {
+    let (scheme, path) = ObjectStoreScheme::parse(url)?;
+    let options = options(std::env::vars());
+    macro_rules! store {
+        ($builder:ty) => {{
+            let builder = <$builder>::new().with_url(url.to_string()).with_http_connector(connector).with_retry(retry);
+            let builder = options.into_iter().fold(builder, |builder, (key, value)| match key.parse() {
+                Ok(key) => builder.with_config(key, value),
+                Err(_) => builder,
+            });
+            Arc::new(builder.build()?)
+        }};
+    }
+    let store: Arc<dyn ObjectStore> = match scheme {
+        ObjectStoreScheme::AmazonS3 => store!(AmazonS3Builder),
+        ObjectStoreScheme::GoogleCloudStorage => store!(GoogleCloudStorageBuilder),
+        ObjectStoreScheme::MicrosoftAzure => store!(MicrosoftAzureBuilder),
+        _ => return open_store(url),
+    };
+    Ok((store, path))
 }
 
 /// The reason why a lake cannot be at a URL; `None` if it can. Usage can be read from all stores.

@@ -55,7 +55,7 @@ fn max_rejected_takes_usage_in_and_bills_nothing() {
     for _ in 0..2 {
         let refused = lake.run_with(PERIOD, |night, _| night.max_rejected = Some(0));
         assert!(
-            matches!(refused, Err(Error::Intake(IntakeError::TooManyRejected { rejected: 1, limit: 0 }))),
+            matches!(refused, Err(Error::Intake(IntakeError::TooManyRejected { rejected: 1, unread: 0, limit: 0 }))),
             "every run must fail while the record is rejected"
         );
         assert_eq!(lake.commit_count(), 1, "the intake is committed, and nothing is billed");

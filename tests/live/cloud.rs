@@ -142,6 +142,13 @@ pub(crate) fn lake(sources: &str) -> TestLake {
     TestLake::new().config(sources).rules(RULES)
 }
 
+/// Runs the month and returns the URL and the detail of the only input that cannot be read.
+pub(crate) fn unread_input(lake: &TestLake, period: &str) -> String {
+    let unread = lake.run(period).intake.unread_inputs;
+    let [input] = unread.as_slice() else { panic!("{unread:?}") };
+    format!("{}: {}", input.url, input.detail)
+}
+
 /// Each invoice line as `project sku line_by quantity net_amount`, sorted.
 pub(crate) fn invoiced(lake: &TestLake) -> Vec<String> {
     let columns = ["project_id", "sku", "line_by", "quantity", "net_amount"];

@@ -7,6 +7,9 @@ use crate::test_lake::{TestLake, USAGE_COLUMNS, assert_same_files, block_on, sta
 
 const USAGE: [&str; 2] = ["m,a,2026-10-01T10:00:00Z,1.5,p", "m,b,2026-10-02T10:00:00Z,2.5,q"];
 
+/// The usage of an object whose key is not a path.
+const ODD_USAGE: &str = "m,odd,2026-10-03T10:00:00Z,1.5,p";
+
 const RUN: [&str; 3] = ["run", "--period", "2026-10"];
 
 macro_rules! in_each_store {
@@ -114,6 +117,13 @@ fn usage_is_read_from_a_bucket(server: &StoreServer) {
     assert!(first.contains("2 draft invoices"), "{first}");
     let again = succeeds(&lake, &RUN, &variables);
     assert!(again.contains("No new usage files"), "{again}");
+    if server.put_odd_keys("usage", &format!("{USAGE_COLUMNS}\n{}\n", ODD_USAGE)) {
+        let output = lake.command(&RUN).envs(variables).output().unwrap();
+        // The key with an empty segment is read, and the key with a control character is listed.
+        assert_eq!(output.status.code(), Some(4), "{}", stderr_of(&output));
+        assert_eq!(lake.rows("sample").len(), 3);
+        assert_eq!(lake.column("unread_input", "reason"), ["unusable_name"]);
+    }
 }
 
 fn a_commit_whose_answer_was_lost_is_found_in_the_log(server: &StoreServer) {

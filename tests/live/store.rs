@@ -121,6 +121,27 @@ impl StoreServer {
         }
     }
 
+    /// Puts objects whose keys are not paths: one with an empty segment and one with a control character. Returns
+    /// whether the server takes such requests; only moto needs no signature.
+    pub(crate) fn put_odd_keys(&self, directory: &str, content: &str) -> bool {
+        if self.kind != Kind::S3 {
+            return false;
+        }
+        for key in ["/2026/odd.csv", "bell%07.csv"] {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+            let request = format!(
+                "PUT /{BUCKET}/{directory}/{key} HTTP/1.1\r\nHost: s3\r\nConnection: close\r\n\
+                 Content-Length: {}\r\n\r\n{content}",
+                content.len()
+            );
+            let mut answer = Vec::new();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream.read_to_end(&mut answer).unwrap();
+            assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        }
+        true
+    }
+
     /// Asserts that a second create-only put of one key is refused and changes nothing. All other tests rely on this.
     fn proves_create_only(&self) {
         let store = self.store();

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::memory_limit::MemoryLimit;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::intake_counts::{changed_id_hints, intake_group, rejected_hint};
+use crate::cli::intake_counts::{changed_id_hints, incomplete, intake_group, print_unread, rejected_hint};
 use crate::pipeline;
 use crate::run::RunOptions;
 
@@ -46,16 +46,17 @@ impl IntakeCommand {
         let printer = &context.printer;
         if printer.is_json() {
             printer.json(&summary);
-            return Ok(());
+            return incomplete(summary.unread_inputs.len(), 0);
         }
         printer.groups(&[intake_group(&summary)]);
         match summary.intake_commit {
             None => printer.line("Nothing changed since the last run."),
             Some(sequence) => printer.line(&format!("Committed as {sequence} (usage).")),
         }
+        print_unread(printer, &summary);
         for hint in rejected_hint(&summary).into_iter().chain(changed_id_hints(&summary)) {
             printer.talk(&format!("hint: {hint}"));
         }
-        Ok(())
+        incomplete(summary.unread_inputs.len(), 0)
     }
 }

@@ -11,6 +11,8 @@ use crate::billed_period::BilledPeriod;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::model::period::BillingPeriod;
+use crate::model::unread_input::printable;
+use crate::rows;
 use crate::storage::Lake;
 
 /// Show the last commits and the size of the relations; find gaps in usage
@@ -33,6 +35,16 @@ struct Status {
     time_zone: Option<String>,
     commits: Vec<CommitStatus>,
     relations: Vec<RelationStatus>,
+    /// The inputs that the last intake could not read.
+    unread_inputs: Vec<UnreadStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct UnreadStatus {
+    source: String,
+    url: String,
+    reason: String,
+    detail: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,11 +99,20 @@ impl StatusCommand {
                 last_partition: files.iter().map(|file| file.partition.clone()).max(),
             }
         });
+        let mut unread_inputs = Vec::new();
+        for file in snapshot.files("unread_input") {
+            for row in rows::each(&lake.read_data(file).await?) {
+                let text = |name| row.text(name).map(str::to_owned);
+                let (source, url) = (text("source")?, text("url")?);
+                unread_inputs.push(UnreadStatus { source, url, reason: text("reason")?, detail: text("detail")? });
+            }
+        }
         let status = Status {
             lake: lake.display_of(""),
             time_zone: snapshot.settings().map(|settings| settings.time_zone.clone()),
             commits: commits.collect(),
             relations: relations.collect(),
+            unread_inputs,
         };
         print(context, &status);
         Ok(())
@@ -144,6 +165,14 @@ fn print(context: &Context, status: &Status) {
         })
         .collect();
     printer.table(&["relation", "files", "rows", "bytes", "first", "last"], &rows, &[1, 2, 3]);
+    if !status.unread_inputs.is_empty() {
+        printer.line("\nInputs that the last intake could not read:");
+        let cells = |input: &UnreadStatus| {
+            vec![input.source.clone(), printable(&input.url), input.reason.clone(), printable(&input.detail)]
+        };
+        let rows: Vec<Vec<String>> = status.unread_inputs.iter().map(cells).collect();
+        printer.table(&["source", "path or URL", "reason", "detail"], &rows, &[]);
+    }
 }
 
 /// An RFC 3339 instant without fractions of a second.

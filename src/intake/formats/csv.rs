@@ -84,6 +84,21 @@ pub(crate) fn header<R: BufRead>(
     Ok(open(decoded, dialect)?.ok().map(|opened| (opened.header, opened.suggestion)))
 }
 
+/// Checks that a file has the columns of usage records. A file without a header is not an error here: it is rejected
+/// when it is read.
+pub fn check<R: BufRead>(
+    decoded: &mut Decoded<R>,
+    columns: &BTreeMap<String, String>,
+    dialect: &Dialect,
+    sink: &impl RecordSink,
+) -> Result<(), UsageError> {
+    let Some((header, suggestion)) = header(decoded, dialect)?.filter(|(header, _)| !header.is_empty()) else {
+        return Ok(());
+    };
+    let resolved = Columns::resolve(&header, columns, sink.field_paths());
+    resolved.map(|_| ()).map_err(|error| error.with_suggestion(suggestion))
+}
+
 type Source<'d, R> = RowBuffer<Chain<Cursor<Vec<u8>>, EncodedText<'d, R>>>;
 
 /// A file after its header, with the names of its columns.
@@ -122,6 +137,13 @@ fn open<'d, R: BufRead>(decoded: &'d mut Decoded<R>, dialect: &Dialect) -> io::R
     let mut row = ByteRecord::new();
     match csv.read_byte_record(&mut row) {
         Ok(_) => {
+            let read = csv.get_ref().between(0, csv.position().byte());
+            let fault = csv.get_ref().source.get_ref().1.fault();
+            // A header at the end of a truncated file can lack columns, or the end of a name.
+            if let Some(fault) = fault.filter(|_| !matches!(read.last(), Some(b'\n' | b'\r'))) {
+                let (reason, detail) = (fault.reason(), fault.to_string());
+                return Ok(Err(NoHeader { reason, detail, raw: read.to_vec() }));
+            }
             let header: Vec<String> = row.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
             let rows = shown.trim_start().split_once('\n').map_or("", |(_, rows)| rows);
             let suggestion = dialect.suggestion(&header, rows);
@@ -153,6 +175,7 @@ pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
 ) -> Result<ReadCounts, UsageError> {
     let mut counts = ReadCounts::default();
     let Opened { rows: mut csv, header, suggestion } = match open(decoded, dialect)? {
+        Ok(opened) if opened.header.is_empty() => return Ok(counts),
         Ok(opened) => opened,
         Err(NoHeader { reason, detail, raw }) => {
             counts.read += 1;
@@ -476,10 +499,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_a_header_has_no_records() {
+        for text in ["", "\u{feff}", "\n\n", "\u{feff}\r\n"] {
+            let sink = read_bytes(text.as_bytes());
+            assert_eq!((sink.records.len(), sink.rejected.len()), (0, 0), "{text:?}");
+            check(&mut compression::open(text.as_bytes()).unwrap(), &BTreeMap::new(), &Dialect::default(), &sink)
+                .unwrap();
+        }
+    }
+
+    /// The last name of a header at the end of a truncated file may be incomplete.
+    #[test]
+    fn a_truncated_header_is_a_truncated_file() {
+        let packed = zstd::encode_all(format!("{HEADER}\n").as_bytes(), 3).unwrap();
+        let sink = read_bytes(&packed[..packed.len() - 4]);
+        assert_eq!(reasons(&sink), [(Reason::Truncated, 1)]);
+    }
+
+    #[test]
     fn a_header_without_required_columns_is_an_error_of_the_file() {
         let mut sink = TestSink::new(&[]);
-        for (text, column) in [("", "meter"), ("meter;resource_id\n", "meter"), ("meter,resource_id\n", "measured_at")]
-        {
+        for (text, column) in [("meter;resource_id\n", "meter"), ("meter,resource_id\n", "measured_at")] {
             let error = read(
                 &mut compression::open(text.as_bytes()).unwrap(),
                 &BTreeMap::new(),

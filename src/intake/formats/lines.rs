@@ -10,7 +10,7 @@ use crate::intake::formats::compression::{Decoded, Fault};
 pub(super) const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// The length of a file's start in which a zero byte indicates binary data.
 pub(super) const HEAD_BYTES: usize = 8 * 1024;
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(in crate::intake) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The lines of a file.
 pub(super) struct Lines<'d, R> {

@@ -9,7 +9,7 @@ pub mod id;
 pub mod json;
 pub mod json_objects;
 pub mod json_template;
-mod lines;
+pub(super) mod lines;
 pub mod messagepack;
 pub mod nested;
 pub mod notification;

@@ -46,6 +46,40 @@ const BATCH_ROWS: usize = 8 * 1024;
 /// The number of batches that are decoded in advance.
 const BATCHES_AHEAD: usize = 4;
 
+/// Checks that a file has the columns of usage records. A damaged file is not an error here: it is rejected when it is
+/// read.
+pub fn check<C: ChunkReader>(
+    file: &C,
+    columns: &BTreeMap<String, String>,
+    dialect: &Dialect,
+    sink: &impl RecordSink,
+) -> Result<(), UsageError> {
+    let Ok(metadata) = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()) else { return Ok(()) };
+    let (resolved, nested) = resolve(metadata.schema(), columns, sink)?;
+    if reads_nested(metadata.schema(), &resolved) {
+        return NestedFile::new(metadata.schema(), &nested, &resolved, dialect).map(|_| ());
+    }
+    check_types(metadata.schema(), &resolved)
+}
+
+/// The read columns of a file, as positions in the columns of the schema followed by the nested columns.
+fn resolve(
+    schema: &Schema,
+    columns: &BTreeMap<String, String>,
+    sink: &impl RecordSink,
+) -> Result<(Columns, Vec<NestedColumn>), UsageError> {
+    let mut names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let paths: Vec<String> = sink.field_paths().iter().map(FieldPath::joined).collect();
+    let nested = nested_columns(schema, columns.values().chain(&paths).map(String::as_str));
+    names.extend(nested.iter().map(|column| column.name.clone()));
+    Ok((Columns::resolve(&names, columns, sink.field_paths())?, nested))
+}
+
+/// Whether a source reads a column inside a struct or a list.
+fn reads_nested(schema: &Schema, columns: &Columns) -> bool {
+    columns.indices().last().is_some_and(|index| *index >= schema.fields().len())
+}
+
 /// Passes every row of a file to the sink. `columns` maps the standard names of columns to their names or
 /// [paths](crate::model::path) in the file.
 ///
@@ -72,14 +106,9 @@ pub fn read<C: ChunkReader + 'static>(
         Ok(metadata) => metadata,
         Err(error) => return damaged(&mut counts, sink, &error),
     };
-    let mut names: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let top_count = names.len();
-    let paths: Vec<String> = sink.field_paths().iter().map(FieldPath::joined).collect();
-    let nested = nested_columns(metadata.schema(), columns.values().chain(&paths).map(String::as_str));
-    names.extend(nested.iter().map(|column| column.name.clone()));
-    let columns = Columns::resolve(&names, columns, sink.field_paths())?;
+    let (columns, nested) = resolve(metadata.schema(), columns, sink)?;
     let projection = columns.indices();
-    if projection.last().is_some_and(|index| *index >= top_count) {
+    if reads_nested(metadata.schema(), &columns) {
         let nested = NestedFile::new(metadata.schema(), &nested, &columns, dialect)?;
         return match nested.read(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata), sink, &mut counts)
         {
@@ -88,8 +117,9 @@ pub fn read<C: ChunkReader + 'static>(
         };
     }
     check_types(metadata.schema(), &columns)?;
-    let record_id = columns.record_id.map(|index| names[index].as_str());
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, with_lent_texts(metadata, record_id));
+    let record_id = columns.record_id.map(|index| metadata.schema().field(index).name().clone());
+    let builder =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, with_lent_texts(metadata, record_id.as_deref()));
     let mask = ProjectionMask::roots(builder.parquet_schema(), projection.iter().copied());
     let batches = match builder.with_projection(mask).with_batch_size(BATCH_ROWS).build() {
         Ok(batches) => batches,

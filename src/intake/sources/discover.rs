@@ -2,30 +2,31 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufRead as _, BufReader, Cursor, Read};
 use std::path::PathBuf;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use futures::TryStreamExt;
-use globset::GlobBuilder;
-use object_store::ObjectStoreExt;
-use object_store::path::Path;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::error::{Error, IntakeError};
+use crate::error::Error;
 use crate::intake::formats::compression::Decoded;
+use crate::intake::formats::lines::BYTE_ORDER_MARK;
 use crate::intake::formats::usage_columns::UsageError;
 use crate::intake::formats::{ceilometer, cloudevents, compression, csv, notification, parquet, sql_source};
-use crate::intake::record::RecordSink;
+use crate::intake::record::{ReadCounts, RecordSink};
 use crate::intake::resolve::collector::Collector;
 use crate::intake::resolve::source_defaults::WithDefaults;
+use crate::intake::sources::bucket_listing::Bucket;
+use crate::intake::sources::listing::{Found, FoundAt, Listing, Pattern};
+use crate::intake::sources::local_listing;
+use crate::intake::unread::{Unread, innermost};
 use crate::model::config::{Config, FileFormat, FilesConfig, Origin, Select, SourceConfig};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::dialect::{Dialect, Suggestion};
+use crate::model::unread_input::{UnreadInput, UnreadReason};
 use crate::query::mapping::{Mapping, MappingError};
-use crate::storage::open_store;
 
 /// One file to be read. Its content identifies it.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct InputFile {
     /// The planned select, with the schema that it was planned against.
     mapping: Option<(Mapping, SchemaRef)>,
     defaults: BTreeMap<String, String>,
+    /// Whether the content is nothing but a byte order mark, blank lines, or neither. Such a file has no records.
+    is_blank: bool,
     content: Content,
 }
 
@@ -72,16 +75,18 @@ impl InputFile {
             select: None,
             mapping: None,
             defaults: source.defaults.clone(),
+            is_blank: false,
             content: Content::Local(path),
         }
     }
 
-    fn failed(&self, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
-        Error::Intake(IntakeError::Source {
-            source_name: self.source.clone(),
-            location: self.name.clone(),
-            source: error,
-        })
+    /// This file as an unread input. The stored response of a server is an error instead: the watermark of the server
+    /// covers it, so it would never be fetched again.
+    pub fn unread(&self, unread: Unread) -> Result<UnreadInput, Error> {
+        match self.modified_at {
+            Some(_) => Ok(unread.at(&self.source, self.name.clone())),
+            None => Err(Error::Temporary(std::io::Error::other(unread.detail))),
+        }
     }
 }
 
@@ -106,15 +111,25 @@ pub struct IngestedFiles {
     /// Location, size and modification time of each file. An unchanged file need not be read again, so the cost of a
     /// run does not grow with the number of old files.
     pub locations: HashSet<(String, u64, i64)>,
+    /// The names of the sources that have read files.
+    pub sources: HashSet<String>,
 }
 
-/// The files that are not ingested, in the order of sources and names, without duplicate contents.
-pub async fn new_files(config: &Config, ingested: &IngestedFiles) -> Result<Vec<InputFile>, Error> {
+/// The number of consecutive failures of a store after which its remaining objects are not tried.
+const FAILURES_OF_STORE: usize = 3;
+
+/// The files that are not ingested, in the order of sources and names, without duplicate contents. Files and sources
+/// that cannot be read are added to `unread`.
+pub async fn new_files(
+    config: &Config,
+    ingested: &IngestedFiles,
+    unread: &mut Vec<UnreadInput>,
+) -> Result<Vec<InputFile>, Error> {
     let mut seen = ingested.contents.clone();
     let mut files = Vec::new();
     for source in &config.sources {
         let Origin::Files(config) = &source.origin else { continue };
-        for file in files_of(source, config, ingested).await? {
+        for file in files_of(source, config, ingested, unread).await? {
             if seen.insert(file.sha256.clone()) {
                 files.push(file);
             }
@@ -128,69 +143,102 @@ async fn files_of(
     source: &SourceConfig,
     config: &FilesConfig,
     ingested: &IngestedFiles,
+    unread: &mut Vec<UnreadInput>,
 ) -> Result<Vec<InputFile>, Error> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::Intake(IntakeError::Source {
-            source_name: source.name.clone(),
-            location: config.path.clone(),
-            source: error,
-        })
+    let (directory, wildcards) = split_at_wildcard(&config.path);
+    let pattern = match wildcards.map(Pattern::new).transpose() {
+        Ok(pattern) => pattern,
+        Err(error) => return Err(Error::Invalid(vec![bad_wildcard(source, config, &error)])),
     };
-    let (directory, pattern) = split_at_wildcard(&config.path);
-    let url = url_of(directory, pattern.is_some()).map_err(failed)?;
-    let (store, prefix) = open_store(&url).map_err(|error| failed(Box::new(error)))?;
-    let is_local = url.scheme() == "file";
-    let mut found: Vec<(Path, String, u64, i64)> = Vec::new();
-    match pattern {
-        None => {
-            let Ok(object) = store.head(&prefix).await else {
-                return Err(Error::Invalid(vec![missing_file(source, config)]));
-            };
-            found.push((prefix, config.path.clone(), object.size, object.last_modified.timestamp_micros()));
-        }
-        Some(pattern) => {
-            let matcher = GlobBuilder::new(pattern)
-                .literal_separator(true)
-                .build()
-                .map_err(|error| Error::Invalid(vec![bad_wildcard(source, config, &error)]))?
-                .compile_matcher();
-            let depth = prefix.parts().count();
-            let mut listed = store.list(Some(&prefix));
-            while let Some(object) = listed.try_next().await.map_err(|error| failed(Box::new(error)))? {
-                let below: Vec<String> =
-                    object.location.parts().skip(depth).map(|part| part.as_ref().to_owned()).collect();
-                let below = below.join("/");
-                if matcher.is_match(&below) {
-                    let modified_at = object.last_modified.timestamp_micros();
-                    found.push((object.location, format!("{directory}{below}"), object.size, modified_at));
-                }
+    let place = match open(directory) {
+        Ok(place) => place,
+        Err(problem) => return Err(Error::Invalid(vec![bad_location(source, config, &problem)])),
+    };
+    let listed = match (&pattern, &place) {
+        (Some(pattern), Place::Directory(path)) => local_listing::list(path, pattern),
+        (Some(pattern), Place::Bucket(bucket)) => bucket.list(pattern).await,
+        (None, Place::Directory(path)) => {
+            if path.is_dir() {
+                return Err(Error::Invalid(vec![directory_in_place_of_a_file(source, config)]));
             }
-            found.sort();
-            if found.is_empty() {
-                tracing::warn!(
-                    "the source `{}` has no file at `{}`; check its path, or the delivery of its files",
-                    source.name,
-                    config.path
-                );
-            }
+            local_listing::file(path.clone()).map(Listing::from).map_err(Unread::from)
         }
+        (None, Place::Bucket(bucket)) => bucket.object().await.map(Listing::from),
+    };
+    let Listing { mut found, unread: left_out } = match listed {
+        Ok(listed) => listed,
+        Err(failure) => {
+            // The path of a source that has never read a file is probably wrong.
+            if failure.reason == UnreadReason::NotFound && !ingested.sources.contains(&source.name) {
+                let problem = match &pattern {
+                    Some(_) => missing_bucket(source, config, &failure.detail),
+                    None => missing_file(source, config),
+                };
+                return Err(Error::Invalid(vec![problem]));
+            }
+            unread.push(failure.at(&source.name, config.path.clone()));
+            return Ok(Vec::new());
+        }
+    };
+    if pattern.is_some() && found.is_empty() && left_out.is_empty() {
+        tracing::warn!(
+            "the source `{}` has no file at `{}`; check its path, or the delivery of its files",
+            source.name,
+            config.path
+        );
     }
+    unread.extend(left_out.into_iter().map(|(below, failure)| failure.at(&source.name, format!("{directory}{below}"))));
+    found.sort_by(|left, right| left.below.cmp(&right.below));
     let mut files = Vec::with_capacity(found.len());
-    for (location, name, size, modified_at) in found {
-        let found = (name, size, modified_at);
-        if ingested.locations.contains(&found) {
+    let mut failures = 0;
+    for Found { below, size, modified_at, at } in found {
+        let name = format!("{directory}{below}");
+        let location = (name, size, modified_at);
+        if ingested.locations.contains(&location) {
             continue;
         }
-        let (name, ..) = found;
-        let content = if is_local {
-            Content::Local(PathBuf::from(name.strip_prefix("file://").unwrap_or(&name)))
-        } else {
-            let object = store.get(&location).await.map_err(|error| failed(Box::new(error)))?;
-            Content::Remote(object.bytes().await.map_err(|error| failed(Box::new(error)))?)
+        let (name, ..) = location;
+        let content = match (at, &place) {
+            (FoundAt::Local(path), _) => Ok(Content::Local(path)),
+            (FoundAt::Remote(key), Place::Bucket(bucket)) if failures < FAILURES_OF_STORE => {
+                bucket.content(&key).await.map(Content::Remote)
+            }
+            (FoundAt::Remote(_), _) => {
+                Err(Unread::new(UnreadReason::NotTried, "the store failed for several objects before this one"))
+            }
         };
-        files.push(InputFile { modified_at: Some(modified_at), ..identify(source, config, name, content)? });
+        let file = content.and_then(|content| identify(source, config, name.clone(), content).map_err(Unread::from));
+        match file {
+            Ok(file) => {
+                failures = 0;
+                files.push(InputFile { modified_at: Some(modified_at), ..file });
+            }
+            Err(failure) => {
+                failures += usize::from(failure.reason == UnreadReason::Failed);
+                unread.push(failure.at(&source.name, name));
+            }
+        }
     }
     Ok(files)
+}
+
+/// The directory or bucket of a source.
+enum Place {
+    Directory(PathBuf),
+    Bucket(Bucket),
+}
+
+/// Opens the directory of a source, or its file if its path has no wildcard.
+fn open(path: &str) -> Result<Place, String> {
+    let url = match Url::parse(path) {
+        Ok(url) if url.scheme().len() > 1 => url,
+        _ => return Ok(Place::Directory(PathBuf::from(path))),
+    };
+    if url.scheme() == "file" {
+        let path = url.to_file_path().map_err(|()| format!("the URL `{url}` is not the URL of a file"))?;
+        return Ok(Place::Directory(path));
+    }
+    Bucket::open(&url).map(Place::Bucket).map_err(|error| innermost(&error))
 }
 
 /// Splits a path into the directory to list, which has no wildcard, and the pattern of its files. A path without a
@@ -205,28 +253,33 @@ fn split_at_wildcard(path: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The URL of a path. A path that is already a URL is returned unchanged.
-fn url_of(path: &str, is_directory: bool) -> Result<Url, Box<dyn std::error::Error + Send + Sync>> {
-    match Url::parse(path) {
-        Ok(url) if url.scheme().len() > 1 => Ok(url),
-        _ => {
-            let absolute = std::path::absolute(path)?;
-            let url = if is_directory { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
-            url.map_err(|()| format!("the path `{path}` cannot be converted to a URL").into())
-        }
-    }
+fn directory_in_place_of_a_file(source: &SourceConfig, config: &FilesConfig) -> Diagnostic {
+    let message = format!("the path of the source `{}` is a directory, expected a file", source.name);
+    Diagnostic::error("config::missing_file", message)
+        .at(config.path_place.clone(), "a directory")
+        .hint("add a wildcard for the files in it: `usage/*.jsonl.gz`, or `usage/**` for all")
 }
 
 fn missing_file(source: &SourceConfig, config: &FilesConfig) -> Diagnostic {
-    if std::path::Path::new(&config.path).is_dir() {
-        let message = format!("the path of the source `{}` is a directory, expected a file", source.name);
-        return Diagnostic::error("config::missing_file", message)
-            .at(config.path_place.clone(), "a directory")
-            .hint("add a wildcard for the files in it: `usage/*.jsonl.gz`, or `usage/**` for all");
-    }
     Diagnostic::error("config::missing_file", format!("the file of the source `{}` does not exist", source.name))
         .at(config.path_place.clone(), "no such file")
         .hint("correct the path, or use a wildcard such as `usage/*.jsonl.gz` if the files change")
+}
+
+fn missing_bucket(source: &SourceConfig, config: &FilesConfig, problem: &str) -> Diagnostic {
+    Diagnostic::error(
+        "config::missing_bucket",
+        format!("the bucket of the source `{}` is not found: {problem}", source.name),
+    )
+    .at(config.path_place.clone(), "no such bucket")
+    .hint("correct the name of the bucket, or the endpoint in the environment variables of the store")
+}
+
+fn bad_location(source: &SourceConfig, config: &FilesConfig, problem: &str) -> Diagnostic {
+    let message = format!("the path of the source `{}` cannot be opened: {problem}", source.name);
+    Diagnostic::error("config::bad_path", message)
+        .at(config.path_place.clone(), "cannot be opened")
+        .hint("use a path, or a URL with `s3://`, `gs://` or `az://`, and set the environment variables of the store")
 }
 
 fn bad_wildcard(source: &SourceConfig, config: &FilesConfig, error: &globset::Error) -> Diagnostic {
@@ -237,14 +290,7 @@ fn bad_wildcard(source: &SourceConfig, config: &FilesConfig, error: &globset::Er
 }
 
 /// An input file with the digest of its content.
-fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: Content) -> Result<InputFile, Error> {
-    let failed = |error: std::io::Error| {
-        Error::Intake(IntakeError::Source {
-            source_name: source.name.clone(),
-            location: name.clone(),
-            source: Box::new(error),
-        })
-    };
+fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: Content) -> std::io::Result<InputFile> {
     let mut hasher = Sha256::new();
     let mut byte_count = 0;
     match &content {
@@ -253,10 +299,10 @@ fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: 
             byte_count = bytes.len() as u64;
         }
         Content::Local(path) => {
-            let mut file = File::open(path).map_err(failed)?;
+            let mut file = File::open(path)?;
             let mut buffer = vec![0; 256 * 1024];
             loop {
-                let count = file.read(&mut buffer).map_err(failed)?;
+                let count = file.read(&mut buffer)?;
                 if count == 0 {
                     break;
                 }
@@ -278,112 +324,179 @@ fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: 
         select: config.select.clone(),
         mapping: None,
         defaults: source.defaults.clone(),
+        is_blank: false,
         content,
         name,
     })
 }
 
-/// Plans the selects against the columns of the files, before any record is read.
-pub async fn plan(files: &mut [InputFile], sink: &impl RecordSink) -> Result<(), Error> {
-    let mut problems = Diagnostics::default();
-    for file in files {
-        let Some(select) = &file.select else { continue };
-        let Some((schema, keys)) = schema_of(file, &select.text)? else { continue };
-        let invalid = |message: String, hint: String| {
-            let message = format!("the select of the source `{}` fails for `{}`: {message}", file.source, file.name);
-            Diagnostic::error("config::select", message).at(select.place.clone(), "invalid select").hint(hint)
-        };
-        let mapping = match Mapping::new(&select.text, &schema).await {
-            Ok(mapping) => mapping,
-            Err(error) => {
-                let is_of_dialect = !keys.is_empty() && matches!(error, MappingError::UnknownColumn { .. });
-                let hint = if is_of_dialect {
-                    format!("the file seems to need {} in the source", keys.entries())
-                } else {
-                    error.hint()
-                };
-                problems.push(invalid(error.to_string(), hint));
-                continue;
+/// Checks the columns of the files and plans the selects, before any record is read. Removes the files whose columns do
+/// not fit their source, and adds them to `unread`.
+///
+/// A select that fits no file of a source that has never read a file is an error of the configuration.
+pub async fn prepare(
+    files: Vec<InputFile>,
+    sink: &impl RecordSink,
+    ingested: &IngestedFiles,
+    unread: &mut Vec<UnreadInput>,
+) -> Result<Vec<InputFile>, Error> {
+    let mut fitting: HashSet<String> = ingested.sources.clone();
+    let mut problems: Vec<(String, Diagnostic)> = Vec::new();
+    let mut prepared = Vec::with_capacity(files.len());
+    for mut file in files {
+        match columns_of(&mut file, sink).await {
+            Ok(Ok(())) => {
+                if !file.is_blank {
+                    fitting.insert(file.source.clone());
+                }
+                prepared.push(file);
             }
-        };
-        match sql_source::columns(&mapping, &file.dialect, sink) {
-            Ok(_) => file.mapping = Some((mapping, schema)),
-            Err(error) => {
-                let hint = "return at least the columns `meter`, `resource_id`, `measured_at` and `quantity`";
-                problems.push(invalid(format!("in its result, {error}"), hint.to_owned()));
+            Ok(Err(misfit)) => {
+                unread.push(file.unread(Unread::new(UnreadReason::WrongColumns, misfit.detail))?);
+                problems.push((file.source, misfit.diagnostic));
             }
+            Err(failure) => unread.push(file.unread(failure)?),
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems.into_sorted())) }
+    let mut of_configuration = Diagnostics::default();
+    problems.into_iter().filter(|(source, _)| !fitting.contains(source)).for_each(|(_, problem)| {
+        of_configuration.push(problem);
+    });
+    if of_configuration.is_empty() { Ok(prepared) } else { Err(Error::Invalid(of_configuration.into_sorted())) }
+}
+
+/// A select that does not fit the columns of a file.
+struct Misfit {
+    detail: String,
+    diagnostic: Diagnostic,
+}
+
+/// Checks the columns of a file, and plans its select. The inner error is a problem of the select.
+async fn columns_of(file: &mut InputFile, sink: &impl RecordSink) -> Result<Result<(), Misfit>, Unread> {
+    file.is_blank = is_blank(&mut decoded(file)?)?;
+    if file.is_blank {
+        return Ok(Ok(()));
+    }
+    let Some(select) = &file.select else {
+        match (file.format, &file.content) {
+            (FileFormat::Csv, _) => csv::check(&mut decoded(file)?, &file.columns, &file.dialect, sink)?,
+            (FileFormat::Parquet, Content::Local(path)) => {
+                parquet::check(&File::open(path)?, &file.columns, &file.dialect, sink)?
+            }
+            (FileFormat::Parquet, Content::Remote(bytes)) => parquet::check(bytes, &file.columns, &file.dialect, sink)?,
+            _ => {}
+        }
+        return Ok(Ok(()));
+    };
+    let Some((schema, keys)) = schema_of(file, &select.text)? else { return Ok(Ok(())) };
+    let misfit = |problem: String, hint: String| {
+        let detail = format!("the select fails: {problem}");
+        let message = format!("the select of the source `{}` fails for `{}`: {problem}", file.source, file.name);
+        let diagnostic =
+            Diagnostic::error("config::select", message).at(select.place.clone(), "invalid select").hint(hint);
+        Misfit { detail, diagnostic }
+    };
+    let mapping = match Mapping::new(&select.text, &schema).await {
+        Ok(mapping) => mapping,
+        Err(error) => {
+            let is_of_dialect = !keys.is_empty() && matches!(error, MappingError::UnknownColumn { .. });
+            let hint = match is_of_dialect {
+                true => format!("the file seems to need {} in the source", keys.entries()),
+                false => error.hint(),
+            };
+            return Ok(Err(misfit(error.to_string(), hint)));
+        }
+    };
+    if let Err(error) = sql_source::columns(&mapping, &file.dialect, sink) {
+        let hint = "return at least the columns `meter`, `resource_id`, `measured_at` and `quantity`";
+        return Ok(Err(misfit(format!("in its result, {error}"), hint.to_owned())));
+    }
+    file.mapping = Some((mapping, schema));
+    Ok(Ok(()))
+}
+
+/// Whether a file contains nothing but a byte order mark and blank lines. A damaged file is not blank.
+fn is_blank(text: &mut Text) -> std::io::Result<bool> {
+    let mut is_start = true;
+    loop {
+        let mut bytes = text.fill_buf()?;
+        let length = bytes.len();
+        if length == 0 {
+            return Ok(text.fault().is_none());
+        }
+        if std::mem::take(&mut is_start) {
+            bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        }
+        if !bytes.trim_ascii().is_empty() {
+            return Ok(false);
+        }
+        text.consume(length);
+    }
 }
 
 /// The columns of a file that a select can read, and the keys that the file seems to need. `None` if the whole file
 /// will be rejected when it is read.
-fn schema_of(file: &InputFile, select: &str) -> Result<Option<(SchemaRef, Suggestion)>, Error> {
-    let failed = |error: std::io::Error| file.failed(Box::new(error));
+fn schema_of(file: &InputFile, select: &str) -> Result<Option<(SchemaRef, Suggestion)>, Unread> {
     let typed = |schema: Option<SchemaRef>| schema.map(|schema| (schema, Suggestion::default()));
-    match (file.format, &file.content) {
-        (FileFormat::Parquet, Content::Local(path)) => {
-            Ok(typed(sql_source::schema_of_parquet(&File::open(path).map_err(failed)?, select)))
-        }
-        (FileFormat::Parquet, Content::Remote(bytes)) => Ok(typed(sql_source::schema_of_parquet(bytes, select))),
-        (FileFormat::Json, _) => sql_source::schema_of_json(&mut decoded(file)?, select).map(typed).map_err(failed),
-        _ => sql_source::schema_of_csv(&mut decoded(file)?, &file.dialect).map_err(failed),
-    }
+    Ok(match (file.format, &file.content) {
+        (FileFormat::Parquet, Content::Local(path)) => typed(sql_source::schema_of_parquet(&File::open(path)?, select)),
+        (FileFormat::Parquet, Content::Remote(bytes)) => typed(sql_source::schema_of_parquet(bytes, select)),
+        (FileFormat::Json, _) => typed(sql_source::schema_of_json(&mut decoded(file)?, select)?),
+        _ => sql_source::schema_of_csv(&mut decoded(file)?, &file.dialect)?,
+    })
 }
 
 type Text = Decoded<BufReader<Box<dyn Read + Send>>>;
 
-fn decoded(file: &InputFile) -> Result<Text, Error> {
-    let failed = |error: std::io::Error| file.failed(Box::new(error));
+fn decoded(file: &InputFile) -> std::io::Result<Text> {
     let bytes: Box<dyn Read + Send> = match &file.content {
-        Content::Local(path) => Box::new(File::open(path).map_err(failed)?),
+        Content::Local(path) => Box::new(File::open(path)?),
         Content::Remote(bytes) => Box::new(Cursor::new(bytes.clone())),
     };
-    compression::open(BufReader::with_capacity(256 * 1024, bytes)).map_err(failed)
+    compression::open(BufReader::with_capacity(256 * 1024, bytes))
 }
 
-/// Reads the records of one file into the collector.
-pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error> {
-    if file.defaults.is_empty() {
+/// Reads the records of one file into the collector. After an error, the collector can contain some records of the
+/// file.
+pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Unread> {
+    if file.is_blank {
+        return Ok(());
+    }
+    let result = if file.defaults.is_empty() {
         read_into(file, collector)
     } else {
         read_into(file, &mut WithDefaults::new(collector, &file.defaults))
-    }
+    };
+    result.map(|_| ()).map_err(Unread::from)
 }
 
-fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Error> {
-    let failed = |error: UsageError| file.failed(Box::new(error));
-    let io_failed = |error: std::io::Error| file.failed(Box::new(error));
+fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<ReadCounts, UsageError> {
     let (mapping, dialect) = (file.mapping.as_ref(), &file.dialect);
     match (file.format, &file.content, mapping) {
         (FileFormat::Parquet, Content::Local(path), mapping) => {
-            let opened = File::open(path).map_err(io_failed)?;
+            let opened = File::open(path)?;
             match mapping {
                 Some((mapping, schema)) => sql_source::read_parquet(opened, mapping, schema, dialect, collector),
                 None => parquet::read(opened, &file.columns, dialect, collector),
             }
-            .map_err(failed)
         }
         (FileFormat::Parquet, Content::Remote(bytes), mapping) => match mapping {
             Some((mapping, schema)) => sql_source::read_parquet(bytes.clone(), mapping, schema, dialect, collector),
             None => parquet::read(bytes.clone(), &file.columns, dialect, collector),
-        }
-        .map_err(failed),
+        },
         (FileFormat::Csv, _, Some((mapping, _))) => {
-            sql_source::read_csv(&mut decoded(file)?, mapping, dialect, collector).map_err(failed)
+            sql_source::read_csv(&mut decoded(file)?, mapping, dialect, collector)
         }
-        (FileFormat::Csv, _, None) => csv::read(&mut decoded(file)?, &file.columns, dialect, collector).map_err(failed),
+        (FileFormat::Csv, _, None) => csv::read(&mut decoded(file)?, &file.columns, dialect, collector),
         (FileFormat::Json, ..) => {
             let mapping = mapping.map(|(mapping, schema)| (mapping, schema));
-            sql_source::read_json(&mut decoded(file)?, mapping, dialect, collector).map_err(failed)
+            sql_source::read_json(&mut decoded(file)?, mapping, dialect, collector)
         }
         (FileFormat::CloudEvents, ..) => {
             let default_quantity = file.defaults.get("quantity").map(String::as_str);
-            cloudevents::read(&mut decoded(file)?, &file.columns, default_quantity, collector).map_err(io_failed)
+            Ok(cloudevents::read(&mut decoded(file)?, &file.columns, default_quantity, collector)?)
         }
-        (FileFormat::Notifications, ..) => notification::read(&mut decoded(file)?, collector).map_err(io_failed),
-        (FileFormat::Ceilometer, ..) => ceilometer::read(&mut decoded(file)?, collector).map_err(io_failed),
+        (FileFormat::Notifications, ..) => Ok(notification::read(&mut decoded(file)?, collector)?),
+        (FileFormat::Ceilometer, ..) => Ok(ceilometer::read(&mut decoded(file)?, collector)?),
     }
-    .map(|_| ())
 }

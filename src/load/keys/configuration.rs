@@ -96,7 +96,8 @@ const CLOSING_KEYS: &[Key] = &[
     key("credit_note_prefix", PREFIX, "Text before year and number of a credit note.").default("CN-"),
     key("previous_identities", TEXTS, "Earlier names and VAT ids of the seller, whose numbers are continued."),
     key("max_unrated", LIMIT, "Number of rows of `unrated_usage` with which a period can be closed.").default("0"),
-    key("max_rejected", LIMIT, "Number of rejected records with which a period can be closed.").default("0"),
+    key("max_rejected", LIMIT, "Number of rejected records and unread inputs with which a period can be closed.")
+        .default("0"),
     key("max_unattributed", LIMIT, "Number of unassigned projects with which a period can be closed.").default("0"),
     key(
         "charge_increases_as",

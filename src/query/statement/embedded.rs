@@ -44,6 +44,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "intake/series",
     "intake/stream",
     "intake/unmetered_record",
+    "intake/unread_input",
     "intake/watermark",
     "intake/withdrawn_sample",
     "invoicing/allowance",

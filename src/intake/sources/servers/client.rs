@@ -15,6 +15,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, RequestBuilder, StatusCode, Url};
 
 use crate::model::config::ServerConfig;
+use crate::model::unread_input::UnreadReason;
 
 /// The largest response that is read. A larger response requires a shorter fetch window.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
@@ -90,6 +91,17 @@ impl HttpError {
                 | Self::BadCertificateFile { .. }
                 | Self::BadSecret { .. }
         )
+    }
+}
+
+impl HttpError {
+    /// The reason why a server that fails with this error is unread.
+    pub(super) fn unread_reason(&self) -> UnreadReason {
+        match self {
+            Self::Unauthorized { .. } => UnreadReason::NoPermission,
+            Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND => UnreadReason::NotFound,
+            _ => UnreadReason::Failed,
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A pull is divided into fetch windows: each window is one source meter on one date. The response to a window is an
 //! input file, and its name is the URL of the window. The watermark of a source meter is the time up to which the
-//! source meter was read without a gap. If a server fails, the earlier responses are ingested, and the next run
-//! continues from the watermarks.
+//! source meter was read without a gap. If a server fails, the earlier responses are ingested, the server is listed as
+//! an unread input, and the next run continues from the watermarks.
 
 mod client;
 mod fetch_window;
@@ -33,6 +33,7 @@ use crate::error::Error;
 use crate::intake::resolve::binding::Bindings;
 use crate::model::config::{Origin, Protocol, ServerConfig, SourceConfig};
 use crate::model::period::Calendar;
+use crate::model::unread_input::UnreadInput;
 use crate::run::Environment;
 
 /// The largest difference between a server's clock and this machine's clock that causes no warning.
@@ -44,8 +45,8 @@ pub struct Pulled {
     pub files: Vec<InputFile>,
     /// The watermarks after `files` are committed.
     pub watermarks: Watermarks,
-    /// The error of the first server that failed. It is reported after the earlier responses are committed.
-    pub failure: Option<Error>,
+    /// The servers that failed.
+    pub unread: Vec<UnreadInput>,
     /// The store of the temporary files. It must exist until the files are read.
     _store: Option<ResponseStore>,
 }
@@ -127,14 +128,40 @@ pub async fn pull(environment: &Environment, bindings: &Bindings, watermarks: Wa
     }
     let store = ResponseStore::new().map_err(Error::Temporary)?;
     for (source, server) in servers {
-        if let Err(error) = pull_source(environment, bindings, source, server, &store, &mut pulled).await {
-            pulled.failure.get_or_insert(error.into_error(source, server));
+        let mut source_meters = None;
+        let outcome = pull_source(environment, bindings, source, server, &store, &mut pulled, &mut source_meters).await;
+        if let Err(error) = outcome {
+            // The settings of a server that was never read are probably wrong.
+            let was_read = pulled.watermarks.source_meters(&source.name).next().is_some();
+            let unread = error.into_unread(source, server, was_read)?;
+            let missing_from = missing_from(source, server, source_meters.as_deref(), &pulled.watermarks);
+            pulled.unread.push(UnreadInput { missing_from: Some(missing_from), ..unread });
         }
     }
     pulled._store = Some(store);
     Ok(pulled)
 }
 
+/// The start of the usage that was not read: the earliest watermark of the source meters. If the source meters are
+/// unknown, because the server did not list them, all source meters with a watermark count.
+fn missing_from(
+    source: &SourceConfig,
+    config: &ServerConfig,
+    source_meters: Option<&[String]>,
+    watermarks: &Watermarks,
+) -> i64 {
+    let known: Vec<&str> = match source_meters {
+        Some(source_meters) => source_meters.iter().map(String::as_str).collect(),
+        None => watermarks.source_meters(&source.name).collect(),
+    };
+    let covered_to = |source_meter: &str| match watermarks.of(&source.name, source_meter) {
+        Some(covered) if covered.from <= config.from => covered.to,
+        _ => config.from,
+    };
+    known.into_iter().map(covered_to).min().unwrap_or(config.from)
+}
+
+/// Fetches the new usage of one server. `source_meters` gets the source meters that the server lists.
 async fn pull_source(
     environment: &Environment,
     bindings: &Bindings,
@@ -142,12 +169,13 @@ async fn pull_source(
     config: &ServerConfig,
     store: &ResponseStore,
     pulled: &mut Pulled,
+    source_meters: &mut Option<Vec<String>>,
 ) -> Result<(), PullError> {
     let pulled_at = environment.options.started_at.parse::<Timestamp>().map_or(i64::MAX, Timestamp::as_microsecond);
     let mut server = Server::open(config, bindings, pulled_at).await?;
     let until = until(source, config, pulled_at, server.clock());
-    let windows =
-        fetch_windows(environment.calendar(), source, config, &server.source_meters(), until, &pulled.watermarks);
+    let listed = source_meters.insert(server.source_meters());
+    let windows = fetch_windows(environment.calendar(), source, config, listed, until, &pulled.watermarks);
     let Some(start) = windows.iter().map(|window| window.start).min() else { return Ok(()) };
     server.prepare(start, until).await?;
     environment.options.progress.begin(&format!("Reading {}", source.name), windows.len() as u64);
@@ -233,9 +261,8 @@ mod tests {
     use super::*;
     use crate::model::config::Auth;
 
-    #[test]
-    fn usage_is_read_up_to_the_earlier_of_two_clocks() {
-        let config = |to| ServerConfig {
+    fn server_config(to: Option<i64>) -> ServerConfig {
+        ServerConfig {
             protocol: Protocol::Prometheus { metrics: Vec::new() },
             url: "http://localhost/".parse().unwrap(),
             auth: Auth::None,
@@ -247,18 +274,43 @@ mod tests {
             timeout_seconds: 1,
             retries: 0,
             parallel: 1,
-        };
-        let source = |server: &ServerConfig| SourceConfig {
+        }
+    }
+
+    fn source_config(server: &ServerConfig) -> SourceConfig {
+        SourceConfig {
             name: "server".to_owned(),
             origin: Origin::Server(Box::new(server.clone())),
             defaults: Default::default(),
             expect_every_seconds: None,
-        };
+        }
+    }
+
+    #[test]
+    fn usage_is_missing_from_the_earliest_watermark() {
+        let config = server_config(None);
+        let source = source_config(&config);
+        let mut watermarks = Watermarks::default();
+        let meters = ["cpu", "disk"].map(str::to_owned);
+        assert_eq!(missing_from(&source, &config, None, &watermarks), 0);
+        watermarks.cover("server", "cpu", 0, 50);
+        watermarks.cover("other", "cpu", 0, 5);
+        assert_eq!(missing_from(&source, &config, Some(&meters), &watermarks), 0, "no disk was read");
+        assert_eq!(missing_from(&source, &config, None, &watermarks), 50);
+        watermarks.cover("server", "disk", 0, 40);
+        assert_eq!(missing_from(&source, &config, Some(&meters), &watermarks), 40);
+        // An earlier start requires everything again.
+        let earlier = ServerConfig { from: -10, ..config };
+        assert_eq!(missing_from(&source, &earlier, Some(&meters), &watermarks), -10);
+    }
+
+    #[test]
+    fn usage_is_read_up_to_the_earlier_of_two_clocks() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let until = |clock: Option<&str>, to: Option<&str>| {
-            let config = config(to.map(|to| at(to).as_microsecond()));
+            let config = server_config(to.map(|to| at(to).as_microsecond()));
             let pulled_at = at("2026-10-02T12:00:30Z").as_microsecond();
-            let end = super::until(&source(&config), &config, pulled_at, clock.map(at));
+            let end = super::until(&source_config(&config), &config, pulled_at, clock.map(at));
             Timestamp::from_microsecond(end).unwrap().to_string()
         };
         // The end is ten minutes before the pull, rounded down to a whole minute.

@@ -41,6 +41,11 @@ impl Watermarks {
         self.0.get(&(source.to_owned(), source_meter.to_owned())).copied()
     }
 
+    /// The source meters of a source that have a watermark.
+    pub fn source_meters<'w>(&'w self, source: &'w str) -> impl Iterator<Item = &'w str> {
+        self.0.keys().filter(move |(name, _)| name == source).map(|(_, source_meter)| source_meter.as_str())
+    }
+
     /// Records that a source was read in `start..end`. If `start` is within the covered range or at its end, the new
     /// range extends the covered range. Otherwise the new range replaces the covered range.
     pub fn cover(&mut self, source: &str, source_meter: &str, start: i64, end: i64) {

@@ -1,0 +1,11 @@
+-- unread_input: a file, an object or a server that the last intake could not read, with the reason.
+--
+-- grain   source, url
+-- by      src/intake
+-- writes  source        TEXT not null   name of the source in the configuration
+--         url           TEXT not null   path or URL; that of the source if the whole source could not be read
+--         reason        TEXT not null
+--         detail        TEXT not null
+--         missing_from  TIMESTAMP       of a server: the start of the usage that was not read
+--
+-- Every intake tries to read these inputs again, and replaces all rows.
