@@ -11,6 +11,7 @@
 --         part         TEXT not null
 --         amount       DECIMAL(38,18) not null
 --
+-- A record that several meters take counts once for each of them.
 -- The first parts of an invariant are added and the others subtracted. The last row of an invariant is the difference.
 -- A line with several taxes counts once for each tax, except for compound taxes, which a check of the period covers.
 -- Usage of a reseller's customer counts once, as usage that the reseller owes, as in period_summary.
@@ -58,7 +59,7 @@ taxed AS (
 ),
 entry AS (
   SELECT 1 AS position, 'records' AS invariant, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign,
-         SUM(CAST(read_count AS DECIMAL(60,18))) AS amount
+         SUM(CAST(fact_count AS DECIMAL(60,18)) + CAST(unmetered_count AS DECIMAL(60,18))) AS amount
   FROM input_file
   UNION ALL
   SELECT 1, 'records', 'record', 2, 'accepted', -1, SUM(CAST(accepted_count AS DECIMAL(60,18)))
