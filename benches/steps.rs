@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use bytes::Bytes;
 use conto::catalog::streams::Catalog;
-use conto::intake::deduplicate::merge;
+use conto::intake::deduplicate::merge::{self, Committed};
+use conto::intake::deduplicate::repeated_events::RepeatedEvents;
+use conto::intake::deduplicate::retracted_records::RetractedRecords;
 use conto::intake::formats::{ceilometer, compression, parquet as usage_parquet};
 use conto::intake::resolve::binding::Bindings;
 use conto::intake::resolve::collector::Collector;
@@ -171,7 +173,7 @@ fn main() {
     let collector = || {
         let calendar = Calendar::new(TimeZone::UTC);
         let mut collector = Collector::new(&bindings, Catalog::default(), calendar, BUCKETS, HashMap::new(), 96 << 20);
-        collector.begin_file(1);
+        collector.begin_file(1, false);
         collector
     };
     println!("{samples} samples of {count} series");
@@ -204,7 +206,10 @@ fn main() {
             let mut sorted = Vec::new();
             for (day, bucket) in collector.pending.partitions() {
                 let arrived = collector.pending.take(day, bucket).unwrap();
-                sorted.push(merge::deduplicate(arrived.sort(&collector.stream_refs), &[], &[1]).unwrap().samples);
+                let arrived = arrived.sort(&collector.stream_refs);
+                let (events, retracted) = (RepeatedEvents::default(), RetractedRecords::default());
+                let merged = merge::deduplicate(arrived, Committed::default(), &events, &retracted, &[1]);
+                sorted.push(merged.unwrap().samples);
             }
             sorted
         })

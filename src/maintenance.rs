@@ -3,28 +3,30 @@
 //! | work | effect | not affected |
 //! | --- | --- | --- |
 //! | compaction | merges the small files of usage | every row |
-//! | expiry | removes the samples of closed periods | metered windows and days, digests of input files |
+//! | expiry | removes the samples of closed periods | metered windows and days, digests of input files, ids of late events |
 //! | vacuum | deletes unreferenced files | all files that a reproduction needs, except for expired samples |
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take};
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::error::{Error, LakeError};
-use crate::model::period::BillingPeriod;
+use crate::model::evidence::Evidence;
+use crate::model::period::{BillingPeriod, date_of, day_number};
 use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Environment, Transaction};
-use crate::storage::{CommitKind, Orphans};
+use crate::storage::{CommitKind, DataFile, Orphans};
 
 /// The relations to which every intake adds files, with their sort order.
-const GROWING: [(&str, &[&str]); 4] = [
+const GROWING: [(&str, &[&str]); 6] = [
     ("intake/sample", &["stream_id", "measured_at", "record_digest"]),
+    ("intake/repeated_event", &["stream_id", "measured_at", "record_digest"]),
+    ("intake/duplicate_sample", &["stream_id", "measured_at", "record_digest", "input_file_id"]),
     ("intake/stream", &["stream_id"]),
     ("intake/series", &["series_id"]),
     ("intake/rejected_record", &["input_file_id", "line", "record_digest"]),
@@ -58,7 +60,7 @@ pub async fn compact(
                 for file in &files {
                     batches.extend(transaction.lake.read_data(file).await?);
                 }
-                let rows = sorted(&batches, order)?;
+                let rows = rows::sorted(&batches, order)?;
                 let part = run::encode(path, &partition, bucket, &[rows])?;
                 transaction.replace_encoded(part).await?;
                 compacted.before += files.len() as u64;
@@ -73,20 +75,6 @@ pub async fn compact(
         compacted.commit = commit.map(|commit| commit.sequence);
     }
     Ok(compacted)
-}
-
-fn sorted(batches: &[RecordBatch], order: &[&'static str]) -> Result<RecordBatch, Error> {
-    let failed = |source| rows::failed("the files of a partition", source);
-    let Some(first) = batches.first() else { return Err(Error::Internal("the files of a partition have no rows")) };
-    let all = concat_batches(&first.schema(), batches).map_err(failed)?;
-    let column = |name: &&'static str| -> Result<SortColumn, Error> {
-        let values = all.column_by_name(name).ok_or(Error::Column { name })?;
-        Ok(SortColumn { values: Arc::clone(values), options: None })
-    };
-    let columns: Vec<SortColumn> = order.iter().map(column).collect::<Result<_, _>>()?;
-    let order: UInt32Array = lexsort_to_indices(&columns, None).map_err(failed)?;
-    let sorted: Result<Vec<ArrayRef>, _> = all.columns().iter().map(|column| take(column, &order, None)).collect();
-    RecordBatch::try_new(all.schema(), sorted.map_err(failed)?).map_err(failed)
 }
 
 /// The samples that an expiry removed.
@@ -124,7 +112,17 @@ pub async fn expire(
             ..Expired::default()
         });
     }
+    let mut calendar = environment.calendar();
+    let window = environment.config.duplicate_window_microseconds();
+    let expired_until = calendar.day_start(day_number(end));
+    let kept_from = date_of(calendar.day_of(expired_until - window)).to_string();
+    keep_events(transaction, files.iter().filter(|file| file.partition >= kept_from)).await?;
     transaction.remove(&files);
+    let others = [("duplicate_sample", &horizon), ("repeated_event", &kept_from)];
+    for (relation, end) in others {
+        let expired = transaction.files_where(relation, |file| file.partition < *end);
+        transaction.remove(&expired);
+    }
     transaction.samples_from = Some(end);
     let commit = transaction.commit(environment.provenance(CommitKind::Expiry)).await?;
     Ok(Expired {
@@ -134,6 +132,24 @@ pub async fn expire(
         samples_from: Some(horizon),
         commit: commit.map(|commit| commit.sequence),
     })
+}
+
+/// Stores the events of expiring samples as repeated events, so that later deliveries of these events do not count.
+async fn keep_events(transaction: &mut Transaction, files: impl Iterator<Item = &DataFile>) -> Result<(), Error> {
+    for file in files {
+        let mut events = Vec::new();
+        for batch in transaction.lake.read_data(file).await? {
+            let is_event = rows::each(std::slice::from_ref(&batch)).map(|row| {
+                let evidence = Evidence::from_digest(row.flag("is_state")?, row.flag("assumed")?, 0);
+                Ok(Some(evidence.is_event(row.id("record_digest")?)))
+            });
+            let is_event: BooleanArray = is_event.collect::<Result<_, Error>>()?;
+            let picked = filter_record_batch(&batch, &is_event);
+            events.push(picked.map_err(|source| rows::failed("sample", source))?);
+        }
+        transaction.append("intake/repeated_event", &file.partition, file.bucket, &events).await?;
+    }
+    Ok(())
 }
 
 /// The files that a vacuum deleted.

@@ -13,6 +13,7 @@
 //! | files and keys that cannot be read, among others that can | `unread` |
 //! | real Gnocchi, Prometheus, Keystone and object stores (skipped where not installed) | `live` |
 //! | duplicates, conflicts, aggregations, windows, time zones | `metering` |
+//! | repeated events, retraction of files and records | `identity` |
 //! | **Prices** | |
 //! | tiers, fees, packages, caps, pricing units, price changes | `pricing` |
 //! | list cost, factors, included units | `pricing::rate_cards` |
@@ -69,6 +70,7 @@ mod explained; // slow
 mod faults; // slow
 mod housekeeping; // slow
 mod identifiers; // slow
+mod identity; // slow
 mod live; // slow
 mod memory; // slow
 mod metering; // slow

@@ -14,7 +14,8 @@
 --         fact_count         BIGINT not null            one for each meter that takes a record, and one for each record
 --                                                       that is rejected as a whole
 --         accepted_count     BIGINT not null            samples that were stored
---         duplicate_count    BIGINT not null            samples that were stored before
+--         duplicate_count    BIGINT not null            samples that another delivery has too
 --         rejected_count     BIGINT not null            rejected samples; each has a row in rejected_record
+--         retracted_count    BIGINT not null            samples that were retracted
 --         first_measured_at  TIMESTAMP
 --         last_measured_at   TIMESTAMP

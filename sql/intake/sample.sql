@@ -1,4 +1,4 @@
--- sample: a measured value as the source delivered it.
+-- sample: a measured value as the source delivered it, which counts.
 --
 -- grain   stream_id, measured_at, record_digest
 -- by      src/intake
@@ -17,8 +17,9 @@
 --         record_digest       BIGINT UNSIGNED not null   identity within the instant, see below
 --         input_file_id       BIGINT UNSIGNED not null
 --
--- record_digest distinguishes samples of one stream and instant. In an additive meter it is the hash of the record's
--- own id, for a state with the highest bit set. In any other meter it is, in ascending order:
+-- record_digest distinguishes samples of one stream and instant. For an event it is the hash of source and id, with the
+-- highest bit set. The next bit is set if the meter is not additive. For other records of an additive meter it is the
+-- hash of the record's own id, with the highest bit set for a state only. For all others it is, in ascending order:
 --
 -- A sample has the digest 0. A backfilled sample follows, with attributes from a later message.
 -- An inferred state follows, later messages before earlier ones, so that the earliest message wins.

@@ -8,14 +8,20 @@
 --         first_measured_at  TIMESTAMP not null
 --         last_measured_at   TIMESTAMP not null
 --
--- Retracted samples are included if they were retracted after the document was issued.
+-- Retracted samples are included if they were retracted after the document was issued. A delivery that has taken the
+-- place of a retracted sample did not count then.
 WITH used AS (
   SELECT DISTINCT stream_id
   FROM line_usage
 ),
 counted AS (
-  SELECT input_file_id, stream_id, measured_at
+  SELECT sample.input_file_id, sample.stream_id, sample.measured_at
   FROM sample
+  LEFT JOIN withdrawn_sample
+    ON withdrawn_sample.stream_id = sample.stream_id
+    AND withdrawn_sample.measured_at = sample.measured_at
+    AND withdrawn_sample.record_digest = sample.record_digest
+  WHERE withdrawn_sample.stream_id IS NULL
   UNION ALL
   SELECT input_file_id, stream_id, measured_at
   FROM withdrawn_sample

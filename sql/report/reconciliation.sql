@@ -74,6 +74,9 @@ entry AS (
   SELECT 1, 'records', 'record', 5, 'of no meter', -1, SUM(CAST(unmetered_count AS DECIMAL(60,18)))
   FROM input_file
   UNION ALL
+  SELECT 1, 'records', 'record', 6, 'retracted', -1, SUM(CAST(retracted_count AS DECIMAL(60,18)))
+  FROM input_file
+  UNION ALL
   SELECT 2, 'metered usage', 'resource-day', 1, 'metered', 1, CAST(COUNT(*) AS DECIMAL(60,18))
   FROM metered_day WHERE consumed_quantity <> 0
   UNION ALL

@@ -8,10 +8,12 @@
 --         accepted_count   BIGINT not null
 --         duplicate_count  BIGINT not null
 --         rejected_count   BIGINT not null
+--         retracted_count  BIGINT not null
 SELECT COUNT(*) AS file_count,
        CAST(COALESCE(SUM(read_count), 0) AS BIGINT) AS read_count,
        CAST(COALESCE(SUM(unmetered_count), 0) AS BIGINT) AS unmetered_count,
        CAST(COALESCE(SUM(accepted_count), 0) AS BIGINT) AS accepted_count,
        CAST(COALESCE(SUM(duplicate_count), 0) AS BIGINT) AS duplicate_count,
-       CAST(COALESCE(SUM(rejected_count), 0) AS BIGINT) AS rejected_count
+       CAST(COALESCE(SUM(rejected_count), 0) AS BIGINT) AS rejected_count,
+       CAST(COALESCE(SUM(retracted_count), 0) AS BIGINT) AS retracted_count
 FROM input_file

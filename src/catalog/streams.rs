@@ -1,7 +1,7 @@
 //! The catalog: all committed streams and series, and the new streams and series of this run.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, MapArray, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
@@ -109,6 +109,12 @@ impl Catalog {
     /// Whether a meter has any stream.
     pub fn has_streams_of(&self, meter: &str) -> bool {
         self.streams.values().any(|stream| &*stream.meter == meter)
+    }
+
+    /// The ids of the streams of a meter and a resource. A meter that counts different values has one for each value.
+    pub fn streams_of(&self, meter: &str, resource_id: &str) -> HashSet<u64> {
+        let is_of = |stream: &Stream| &*stream.meter == meter && &*stream.resource_id == resource_id;
+        self.streams.iter().filter(|(_, stream)| is_of(stream)).map(|(id, _)| *id).collect()
     }
 
     pub fn series(&self, id: u64) -> Option<&Series> {

@@ -34,6 +34,11 @@ pub enum IntakeError {
         found.iter().map(|one| format!("\n  - {one}")).collect::<String>()
     )]
     NoSuchDelivery { file: String, found: Vec<String> },
+    #[error(
+        "{record} has no sample in the lake\nThe samples of closed months may have expired. Name a record without an \
+         id by --meter, --resource and --at"
+    )]
+    NoSuchRecord { record: String },
     #[error("`{file}` cannot be retracted: it has usage of closed months whose samples expired")]
     DeliveryExpired { file: String },
 }
@@ -42,9 +47,10 @@ impl IntakeError {
     /// The class that decides the exit code.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::SourceSettings { .. } | Self::NoSuchDelivery { .. } | Self::DeliveryExpired { .. } => {
-                ErrorClass::Invalid
-            }
+            Self::SourceSettings { .. }
+            | Self::NoSuchDelivery { .. }
+            | Self::NoSuchRecord { .. }
+            | Self::DeliveryExpired { .. } => ErrorClass::Invalid,
             Self::TooManyRejected { .. } | Self::NoUsage { .. } => ErrorClass::Refused,
             Self::IdCollision { .. } => ErrorClass::Failed,
         }

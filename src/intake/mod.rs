@@ -28,13 +28,16 @@ use arrow::array::{
 };
 use arrow::compute::filter_record_batch;
 
-use crate::intake::deduplicate::merge;
-pub use crate::intake::deduplicate::merge::samples_of;
+use crate::intake::deduplicate::merge::{self, Committed, Place};
+use crate::intake::deduplicate::pending_samples::Unsorted;
+use crate::intake::deduplicate::repeated_events::{CommittedFile, RepeatedEvents};
+use crate::intake::deduplicate::retracted_records::RetractedRecords;
+use crate::intake::deduplicate::stored_deliveries;
 
 use crate::error::Error;
 use crate::intake::resolve::binding::Bindings;
-use crate::intake::resolve::collector::{Collector, Counts, Labels, RejectedRecord, add_label};
-use crate::intake::sample::Sample;
+use crate::intake::resolve::collector::{Adjustment, Collector, Counts, Labels, RejectedRecord, add_label};
+use crate::intake::sample::{Delivery, Sample};
 use crate::intake::sources::discover::{self, IngestedFiles, InputFile};
 use crate::intake::sources::servers;
 use crate::intake::sources::servers::Watermarks;
@@ -45,6 +48,7 @@ use crate::model::unread_input::UnreadInput;
 use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Environment, Transaction};
+use crate::storage::DataFile;
 
 /// The memory for merging one pending sample. It covers the columns, their order, the rows of a file and the file.
 const PENDING_BYTES: usize = 200;
@@ -66,7 +70,9 @@ pub async fn load(environment: &Environment, transaction: &mut Transaction) -> R
     let mut pulled = servers::pull(environment, &bindings, from).await?;
     let seen = files.iter().map(|file| file.sha256.clone());
     let mut seen: HashSet<String> = seen.chain(ingested.contents.iter().cloned()).collect();
-    files.extend(std::mem::take(&mut pulled.files).into_iter().filter(|file| seen.insert(file.sha256.clone())));
+    let is_new =
+        |file: &InputFile| !ingested.is_retracted(&file.sha256, file.modified_at) && seen.insert(file.sha256.clone());
+    files.extend(std::mem::take(&mut pulled.files).into_iter().filter(is_new));
     unread.append(&mut pulled.unread);
     if pulled.watermarks != before {
         transaction.replace("intake/watermark", "all", 0, &[pulled.watermarks.rows()?]).await?;
@@ -137,7 +143,7 @@ fn read_files(
     }
     environment.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
     for file in files {
-        collector.begin_file(file.id);
+        collector.begin_file(file.id, file.has_events());
         if let Err(failure) = discover::read(file, collector) {
             failed.insert(file.id, file.unread(failure)?);
         }
@@ -171,7 +177,7 @@ async fn ingested_files(
         let now_metered = (0..batch.num_rows()).filter(|row| !bindings.of(meters.value(*row)).is_empty());
         missed.extend(now_metered.map(|row| files.value(row)));
     }
-    let mut ingested = IngestedFiles::default();
+    let mut ingested = retracted_files(transaction).await?;
     for batch in transaction.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let digests: &StringArray = rows::column(&batch, "sha256")?;
@@ -180,14 +186,35 @@ async fn ingested_files(
         let times: &TimestampMicrosecondArray = rows::column(&batch, "modified_at")?;
         let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
         let is_past = |row: usize| last.is_valid(row) && last.value(row) < retained_from;
-        let is_ingested = |row: &usize| is_past(*row) || !(reads_all_again || missed.contains(&ids.value(*row)));
+        let is_ingested = |row: usize| is_past(row) || !(reads_all_again || missed.contains(&ids.value(row)));
         let sources: &StringArray = rows::column(&batch, "source")?;
         ingested.sources.extend(sources.iter().flatten().map(str::to_owned));
-        for row in (0..batch.num_rows()).filter(is_ingested) {
-            ingested.contents.insert(digests.value(row).to_owned());
-            if times.is_valid(row) {
-                ingested.locations.insert((urls.value(row).to_owned(), sizes.value(row) as u64, times.value(row)));
+        for row in 0..batch.num_rows() {
+            let (sha256, modified_at) = (digests.value(row), times.is_valid(row).then(|| times.value(row)));
+            if ingested.is_retracted(sha256, modified_at) || !is_ingested(row) {
+                continue;
             }
+            ingested.contents.insert(sha256.to_owned());
+            if let Some(modified_at) = modified_at {
+                ingested.locations.insert((urls.value(row).to_owned(), sizes.value(row) as u64, modified_at));
+            }
+        }
+    }
+    Ok(ingested)
+}
+
+/// The files that were retracted. They are not read again, but later deliveries of their contents are.
+async fn retracted_files(transaction: &Transaction) -> Result<IngestedFiles, Error> {
+    let mut ingested = IngestedFiles::default();
+    for batch in transaction.read("retracted_file", |_| true).await? {
+        let times: &TimestampMicrosecondArray = rows::column(&batch, "modified_at")?;
+        for (index, row) in rows::each(std::slice::from_ref(&batch)).enumerate() {
+            let (url, sha256) = (row.text("url")?.to_owned(), row.text("sha256")?.to_owned());
+            let modified_at = times.is_valid(index).then(|| times.value(index));
+            if let Some(modified_at) = modified_at {
+                ingested.locations.insert((url, row.number("byte_count")?.unsigned_abs(), modified_at));
+            }
+            ingested.retracted.insert((sha256, modified_at));
         }
     }
     Ok(ingested)
@@ -216,6 +243,14 @@ fn stored_rejections_of(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u
     Ok(digests)
 }
 
+/// The samples of one date and bucket during de-duplication.
+struct Piece {
+    day: DayNumber,
+    bucket: u32,
+    pending: Unsorted,
+    events: RepeatedEvents,
+}
+
 /// De-duplicates the pending samples against the committed samples, several buckets at once.
 #[tracing::instrument(level = "debug", name = "duplicates", skip_all)]
 async fn write_samples(
@@ -224,6 +259,8 @@ async fn write_samples(
     collector: &mut Collector<'_>,
 ) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
     let files: Vec<u64> = collector.files.iter().map(|(id, _)| *id).collect();
+    let retracted = RetractedRecords::load(&transaction.read("retracted_record", |_| true).await?)?;
+    let read_before = files_read_before(transaction, &files).await?;
     let partitions = collector.pending.partitions();
     let mut touched = BTreeSet::new();
     environment.options.progress.begin("Removing duplicates", partitions.len() as u64);
@@ -232,32 +269,50 @@ async fn write_samples(
         let sizes = remaining.iter().map(|(day, bucket)| {
             let committed = transaction.partition_files("sample", &date_of(*day).to_string(), *bucket);
             let committed: u64 = committed.iter().map(|file| file.rows).sum();
-            collector.pending.rows(*day, *bucket) * PENDING_BYTES + committed as usize * COMMITTED_BYTES
+            let near: u64 = files_within_window(environment, transaction, collector.has_events, (*day, *bucket))
+                .iter()
+                .map(|(_, file)| file.bytes)
+                .sum();
+            collector.pending.rows(*day, *bucket) * PENDING_BYTES + committed as usize * COMMITTED_BYTES + near as usize
         });
-        let (partitions, rest) = remaining.split_at(environment.memory.parallel_items(sizes, run::threads()));
-        remaining = rest;
-        let mut work = Vec::with_capacity(partitions.len());
-        for (day, bucket) in partitions {
-            let partition = date_of(*day).to_string();
-            let mut committed = Vec::new();
-            for file in transaction.partition_files("sample", &partition, *bucket) {
-                committed.extend(samples_of(&transaction.lake.read_data(&file).await?)?);
-            }
-            let pending = collector.pending.take(*day, *bucket).map_err(Error::Temporary)?;
-            work.push((partition, *bucket, pending, committed));
+        let (mut partitions, _) = remaining.split_at(environment.memory.parallel_items(sizes, run::threads()));
+        if collector.has_events {
+            // The dates before a date must be written first, because its events are compared with theirs.
+            let of_date = partitions.iter().take_while(|(day, _)| *day == partitions[0].0).count();
+            partitions = &partitions[..of_date];
+        }
+        remaining = &remaining[partitions.len()..];
+        let pieces =
+            find_repeated_events(environment, transaction, collector, partitions, (&files, &retracted)).await?;
+        for piece in &pieces {
+            touched.extend(supersede(environment, transaction, collector, piece).await?);
+        }
+        let mut work = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let committed = committed_deliveries(transaction, &piece, &read_before).await?;
+            work.push((piece, committed));
         }
         let stream_refs = &collector.stream_refs;
-        let deduplicated = run::at_once(work, |(partition, bucket, pending, mut committed)| {
-            committed.sort_unstable_by_key(|sample: &Sample| (sample.identity(), sample.evidence));
-            let deduplicated = merge::deduplicate(pending.sort(stream_refs), &committed, &files)?;
-            let part = run::encode("intake/sample", &partition, bucket, &deduplicated.samples)?;
-            Ok::<_, Error>((deduplicated.outcome, part))
+        let deduplicated = run::at_once(work, |(piece, mut committed)| {
+            committed.samples.sort_unstable_by_key(|sample: &Sample| (sample.identity(), sample.evidence));
+            let Piece { day, bucket, pending, events } = piece;
+            let deduplicated = merge::deduplicate(pending.sort(stream_refs), committed, &events, &retracted, &files)?;
+            let partition = date_of(day).to_string();
+            let encode = |place: Place, rows| run::encode(place.relation_path(), &partition, bucket, rows);
+            let samples = encode(Place::Sample, &deduplicated.samples)?;
+            let others = [
+                encode(Place::RepeatedEvent, &deduplicated.repeated)?,
+                encode(Place::Duplicate, &deduplicated.duplicates)?,
+            ];
+            Ok::<_, Error>((deduplicated.outcome, samples, others))
         });
         for (partition, deduplicated) in partitions.iter().zip(deduplicated) {
-            let (outcome, part) = deduplicated?;
+            let (outcome, samples, others) = deduplicated?;
             collector.count_outcome(&outcome);
-            if part.has_rows() {
+            if samples.has_rows() {
                 touched.insert(*partition);
+            }
+            for part in [samples].into_iter().chain(others) {
                 transaction.append_encoded(part).await?;
             }
             environment.options.progress.advance(1);
@@ -265,6 +320,113 @@ async fn write_samples(
     }
     environment.options.progress.end();
     Ok(touched)
+}
+
+/// The files of this run that an earlier run has read too.
+async fn files_read_before(transaction: &Transaction, files: &[u64]) -> Result<HashSet<u64>, Error> {
+    let mut before = HashSet::new();
+    for batch in transaction.read_columns("input_file", &["input_file_id"], |_| true).await? {
+        let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
+        before.extend(ids.values().iter().copied());
+    }
+    Ok(files.iter().copied().filter(|file| before.contains(file)).collect())
+}
+
+/// Takes out the pending samples of several buckets of one date, and finds their events with other times.
+async fn find_repeated_events(
+    environment: &Environment,
+    transaction: &Transaction,
+    collector: &mut Collector<'_>,
+    partitions: &[(DayNumber, u32)],
+    (files, retracted): (&[u64], &RetractedRecords),
+) -> Result<Vec<Piece>, Error> {
+    let window = environment.config.duplicate_window_microseconds();
+    let mut work = Vec::with_capacity(partitions.len());
+    for (day, bucket) in partitions {
+        let pending = collector.pending.take(*day, *bucket).map_err(Error::Temporary)?;
+        let mut committed = Vec::new();
+        let has_events = collector.has_events && pending.event_digests().next().is_some();
+        for (place, file) in files_within_window(environment, transaction, has_events, (*day, *bucket)) {
+            let data = transaction.lake.data(&file).await?;
+            committed.push(CommittedFile { counts: place == Place::Sample, data });
+        }
+        work.push((*day, *bucket, pending, committed));
+    }
+    let stream_refs = &collector.stream_refs;
+    let pieces = run::at_once(work, |(day, bucket, pending, committed)| {
+        let events = RepeatedEvents::find(&pending, stream_refs, files, &committed, retracted, window)?;
+        Ok(Piece { day, bucket, pending, events })
+    });
+    pieces.into_iter().collect()
+}
+
+/// The files with which the events of a date and bucket are compared: those of all dates within the window.
+fn files_within_window(
+    environment: &Environment,
+    transaction: &Transaction,
+    has_events: bool,
+    (day, bucket): (DayNumber, u32),
+) -> Vec<(Place, DataFile)> {
+    if !has_events {
+        return Vec::new();
+    }
+    let mut calendar = environment.calendar();
+    let window = environment.config.duplicate_window_microseconds();
+    let (start, end) = (calendar.day_start(day), calendar.day_start(day + 1));
+    let first = date_of(calendar.day_of(start.saturating_sub(window))).to_string();
+    let last = date_of(calendar.day_of(end.saturating_add(window))).to_string();
+    let is_near = |file: &DataFile| file.bucket == bucket && (&first..=&last).contains(&&file.partition);
+    let of =
+        |place: Place| transaction.files_where(place.relation(), is_near).into_iter().map(move |file| (place, file));
+    of(Place::Sample).chain(of(Place::RepeatedEvent)).collect()
+}
+
+/// Moves the samples that count no longer to `repeated_event`. Returns their dates and buckets.
+async fn supersede(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    collector: &mut Collector<'_>,
+    piece: &Piece,
+) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
+    let mut calendar = environment.calendar();
+    let mut by_day: BTreeMap<DayNumber, HashSet<Delivery>> = BTreeMap::new();
+    for (sample, earlier) in &piece.events.superseded {
+        collector.count_superseded(sample, earlier);
+        by_day.entry(calendar.day_of(sample.measured_at)).or_default().insert(sample.delivery());
+    }
+    let mut touched = BTreeSet::new();
+    for (day, superseded) in by_day {
+        let is_superseded = |sample: &Sample| superseded.contains(&sample.delivery());
+        let to = (Place::Sample, Place::RepeatedEvent);
+        stored_deliveries::relocate(transaction, to, day, piece.bucket, is_superseded).await?;
+        touched.insert((day, piece.bucket));
+    }
+    Ok(touched)
+}
+
+/// The committed deliveries with which pending samples of a date and bucket are compared.
+async fn committed_deliveries(
+    transaction: &Transaction,
+    piece: &Piece,
+    read_before: &HashSet<u64>,
+) -> Result<Committed, Error> {
+    let Piece { day, bucket, pending, .. } = piece;
+    let samples = stored_deliveries::read(transaction, Place::Sample, *day, *bucket, |_| true).await?;
+    let mut committed = Committed { samples, ..Committed::default() };
+    let is_read_again = |sample: &Sample| read_before.contains(&sample.input_file_id);
+    if pending.event_digests().next().is_some() {
+        for sample in stored_deliveries::read(transaction, Place::RepeatedEvent, *day, *bucket, |_| true).await? {
+            committed.repeated.insert((sample.stream_id, sample.measured_at, sample.record_digest));
+            if is_read_again(&sample) {
+                committed.read_before.insert(sample.delivery());
+            }
+        }
+    }
+    if !read_before.is_empty() {
+        let again = stored_deliveries::read(transaction, Place::Duplicate, *day, *bucket, is_read_again).await?;
+        committed.read_before.extend(again.iter().map(Sample::delivery));
+    }
+    Ok(committed)
 }
 
 async fn write_labels(transaction: &mut Transaction, labels: Labels) -> Result<(), Error> {
@@ -308,6 +470,7 @@ async fn write_outcome(
     let again: HashSet<u64> = files.iter().map(|file| file.id).collect();
     // A file that is read again because of a new meter gets new counts. Its old row would count its records twice.
     let mut file_rows = rows_of_other_files(transaction, "input_file", &again).await?;
+    file_rows = adjusted_input_files(&file_rows, &collector.adjustments)?;
     let mut unmetered = rows_of_other_files(transaction, "unmetered_record", &again).await?;
     file_rows.push(input_file_rows(files, &collector.files)?);
     unmetered.push(unmetered_rows(&collector.files)?);
@@ -380,6 +543,33 @@ async fn rows_of_other_files(
     Ok(rows)
 }
 
+/// The rows of `input_file` with changed outcomes of their samples.
+fn adjusted_input_files(
+    batches: &[RecordBatch],
+    adjustments: &BTreeMap<u64, Adjustment>,
+) -> Result<Vec<RecordBatch>, Error> {
+    type Change = fn(&Adjustment) -> i64;
+    let changes: [(&'static str, Change); 4] = [
+        ("accepted_count", |change| change.accepted),
+        ("duplicate_count", |change| change.duplicate),
+        ("rejected_count", |change| change.rejected),
+        ("retracted_count", |change| change.retracted),
+    ];
+    let adjusted = |batch: &RecordBatch| -> Result<RecordBatch, Error> {
+        let ids: &UInt64Array = rows::column(batch, "input_file_id")?;
+        let mut columns = batch.columns().to_vec();
+        for (name, change) in changes {
+            let counts: &Int64Array = rows::column(batch, name)?;
+            let counts = counts.values().iter().zip(ids.values());
+            let counts = counts.map(|(count, id)| count + adjustments.get(id).map_or(0, change));
+            let index = batch.schema().index_of(name).map_err(|source| rows::failed("input_file", source))?;
+            columns[index] = Arc::new(Int64Array::from_iter_values(counts));
+        }
+        RecordBatch::try_new(batch.schema(), columns).map_err(|source| rows::failed("input_file", source))
+    };
+    if adjustments.is_empty() { Ok(batches.to_vec()) } else { batches.iter().map(adjusted).collect() }
+}
+
 /// The rows of `input_file`. `counts` contains the counts of each file, in the order of `files`.
 fn input_file_rows(files: &[InputFile], counts: &[(u64, Counts)]) -> Result<RecordBatch, Error> {
     let counts = || counts.iter().map(|(_, counts)| counts);
@@ -399,6 +589,7 @@ fn input_file_rows(files: &[InputFile], counts: &[(u64, Counts)]) -> Result<Reco
         number(|counts| counts.accepted + counts.accepted_before),
         number(|counts| counts.duplicate),
         number(|counts| counts.rejected + counts.rejected_before),
+        number(|counts| counts.retracted),
         Arc::new(rows::timestamps(counts().map(|counts| counts.first_measured_at))),
         Arc::new(rows::timestamps(counts().map(|counts| counts.last_measured_at))),
     ];

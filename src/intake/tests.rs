@@ -170,7 +170,7 @@ struct Collected {
 fn collected(bindings: &Bindings, read: impl FnOnce(&mut Collector<'_>)) -> Collected {
     let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
     let mut collector = Collector::new(bindings, Catalog::default(), calendar, 3, HashMap::new(), 1_000);
-    collector.begin_file(1);
+    collector.begin_file(1, false);
     read(&mut collector);
     assert!(collector.failure.is_none());
     let mut samples = Vec::new();
@@ -219,7 +219,7 @@ fn rejected_rows_of_parquet_are_identified_by_their_values() {
     let bindings = Bindings::new(&rules());
     let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
     let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 3, HashMap::new(), 1_000);
-    collector.begin_file(1);
+    collector.begin_file(1, false);
     parquet::read(parquet(&[row(-1), row(-2), row(-2)]), &BTreeMap::new(), &Dialect::default(), &mut collector)
         .unwrap();
     let rejected: Vec<&str> = collector.rejected.iter().map(|record| record.raw_text.as_str()).collect();

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use super::accounts;
 use super::csv_file::{CsvFile, read_decoded};
 use super::dialects::DialectKeys;
+use super::duration::parse_seconds;
 use super::exchange_rates;
 use super::keys;
 use super::problems::{Problems, reason};
@@ -33,6 +34,10 @@ const ACCOUNTS_KEYS: DialectKeys =
 
 const EXCHANGE_RATES_KEYS: DialectKeys =
     DialectKeys { cells: true, null_values: false, numbers: true, time_zone: false, time_unit: false };
+/// Seven days: longer than clients usually repeat an event, and short enough to read its dates every night.
+const DUPLICATE_WINDOW_SECONDS: u32 = 7 * 86_400;
+/// The longest window: a month. Each intake of events reads the dates within the window.
+const DUPLICATE_WINDOW_SECONDS_LARGEST: u32 = 31 * 86_400;
 
 const CATEGORIES: [(&str, &str); 4] = [("S", "S"), ("Z", "Z"), ("E", "E"), ("O", "O")];
 
@@ -96,6 +101,7 @@ fn read(
     let language = root.text("language").map(|text| language(text, problems));
     let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
     let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
+    let duplicate_window = root.text("duplicate_window").map(|text| duplicate_window(text, problems));
     let seller = root.require("seller").and_then(|value| value.table(&keys::SELLER));
     let seller = seller.and_then(|table| seller_of(table, folder, committed_branding));
     let tax = root.take("tax").map(|value| {
@@ -135,6 +141,7 @@ fn read(
         currency: currency?,
         language: language.unwrap_or_else(|| "en".to_owned()),
         buckets,
+        duplicate_window_seconds: duplicate_window.unwrap_or(DUPLICATE_WINDOW_SECONDS),
         seller: seller?.0,
         // Without `[tax]`, invoices are outside the scope of tax.
         tax: tax
@@ -196,6 +203,17 @@ fn buckets_of(number: i64, place: Place, problems: &Problems) -> u32 {
             1
         }
     }
+}
+
+fn duplicate_window(text: Text, problems: &Problems) -> u32 {
+    let seconds = parse_seconds(&text.value).filter(|seconds| *seconds <= DUPLICATE_WINDOW_SECONDS_LARGEST);
+    seconds.unwrap_or_else(|| {
+        let message = format!("`duplicate_window` is `{}`, expected a duration of at most 31d", text.value);
+        let diagnostic = Diagnostic::error("config::bad_duration", message).at(text.place, "invalid duration");
+        problems
+            .push(diagnostic.hint("write a duration such as \"7d\", or \"0s\" to compare events of equal times only"));
+        DUPLICATE_WINDOW_SECONDS
+    })
 }
 
 fn seller_of(mut table: Table<'_>, folder: &Path, committed_branding: Option<&Branding>) -> Option<(Seller, Branding)> {

@@ -81,12 +81,14 @@ impl Samples {
 fn sort_and_deduplicate(samples: &mut StreamDay, digests: &[u64]) {
     let is = |flags: &[bool], row: usize| flags.get(row).copied().unwrap_or_default();
     let mut inferred: Vec<Option<u64>> = Vec::with_capacity(digests.len());
+    let mut precedence: Vec<u64> = Vec::with_capacity(digests.len());
     for (row, digest) in digests.iter().enumerate() {
         let evidence = Evidence::from_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest);
         inferred.push(evidence.is_inferred().then(|| evidence.identity(*digest)));
+        precedence.push(evidence.precedence(*digest));
     }
     let mut order: Vec<usize> = (0..digests.len()).collect();
-    order.sort_by_key(|row| (samples.measured_at[*row], digests[*row]));
+    order.sort_by_key(|row| (samples.measured_at[*row], precedence[*row]));
     order.dedup_by(|later, earlier| {
         let is_superseded = samples.measured_at[*earlier] == samples.measured_at[*later]
             && inferred[*earlier].is_some()

@@ -28,6 +28,8 @@ pub struct Config {
     pub language: String,
     /// The number of files for the samples of one date, split by stream. The first commit of a lake fixes this number.
     pub buckets: u32,
+    /// The longest time between two deliveries of one event, in seconds.
+    pub duplicate_window_seconds: u32,
     pub seller: Seller,
     pub tax: Tax,
     pub closing: Closing,
@@ -44,6 +46,13 @@ pub struct Config {
     pub minimum_invoice_amount: Option<Amount>,
     pub chart_of_accounts: ChartOfAccounts,
     pub branding: Branding,
+}
+
+impl Config {
+    /// The longest time between two deliveries of one event, in microseconds.
+    pub fn duplicate_window_microseconds(&self) -> i64 {
+        i64::from(self.duplicate_window_seconds) * 1_000_000
+    }
 }
 
 /// The ledger accounts of postings. Colons separate the parts of a name.

@@ -27,8 +27,13 @@ const BACKFILLED_DIGEST: u64 = 1 << 60;
 const INFERRED_DIGEST: u64 = 2 << 60;
 const REPORTED_DIGEST: u64 = 3 << 60;
 const DELETED_DIGEST: u64 = 4 << 60;
-/// The bit that distinguishes digests of record ids from the other digests.
+/// The bit that distinguishes digests of record ids from the other digests of states.
 const RECORD_ID_DIGEST: u64 = 8 << 60;
+/// The bit that distinguishes the samples of events. The id of an event identifies it at every time, any other record
+/// id only within its instant.
+const EVENT_DIGEST: u64 = 8 << 60;
+/// The bit that the event of a meter has if the meter uses one sample of each instant, whatever the id of the event.
+const ONE_OF_INSTANT_DIGEST: u64 = 4 << 60;
 /// A time in microseconds UTC that is later than any time that intake accepts.
 const END_OF_TIME: u64 = 1 << 53;
 
@@ -45,9 +50,36 @@ impl Evidence {
         }
     }
 
-    /// The digest of a fact with a record id; `digest` is the digest of the id.
+    /// The digest of a fact with a record id; `digest` is the digest of the id. Zero is reserved for samples without an
+    /// id.
     pub fn record_id_digest(self, digest: u64) -> u64 {
-        if self == Self::Sampled { digest } else { digest | RECORD_ID_DIGEST }
+        if self == Self::Sampled { (digest & !EVENT_DIGEST).max(1) } else { digest | RECORD_ID_DIGEST }
+    }
+
+    /// The digest of an event's sample; `digest` is the digest of the event's id. Samples of an additive meter can
+    /// share an instant.
+    pub const fn event_digest(digest: u64, is_additive: bool) -> u64 {
+        let of_meter = if is_additive { EVENT_DIGEST } else { EVENT_DIGEST | ONE_OF_INSTANT_DIGEST };
+        digest & !(EVENT_DIGEST | ONE_OF_INSTANT_DIGEST) | of_meter
+    }
+
+    /// Whether a digest identifies an event, which is the same at every time.
+    pub fn is_event(self, digest: u64) -> bool {
+        self == Self::Sampled && digest & EVENT_DIGEST != 0
+    }
+
+    /// Whether a digest identifies a fact by the id of its record.
+    pub fn has_record_id(self, digest: u64) -> bool {
+        match self {
+            Self::Sampled => digest != 0,
+            Self::Reported => digest & RECORD_ID_DIGEST != 0,
+            Self::Inferred { .. } | Self::Backfilled { .. } => false,
+        }
+    }
+
+    /// The position of a fact among the facts of its instant. The last fact is valid.
+    pub fn precedence(self, digest: u64) -> u64 {
+        if self == Self::Sampled { self.identity(digest) } else { digest }
     }
 
     /// The evidence of a stored fact, from its columns and its digest.
@@ -68,9 +100,12 @@ impl Evidence {
         matches!(self, Self::Inferred { .. } | Self::Backfilled { .. })
     }
 
-    /// The identity of a fact within its instant. All inferred states of an instant are one fact.
+    /// The identity of a fact within its instant. All inferred states of an instant are one fact, and so are all events
+    /// of a meter that is not additive.
     pub fn identity(self, digest: u64) -> u64 {
+        const OF_INSTANT: u64 = EVENT_DIGEST | ONE_OF_INSTANT_DIGEST;
         match self {
+            Self::Sampled if digest & OF_INSTANT == OF_INSTANT => 0,
             Self::Sampled | Self::Reported => digest,
             Self::Inferred { .. } => INFERRED_DIGEST,
             Self::Backfilled { .. } => BACKFILLED_DIGEST,
@@ -90,6 +125,22 @@ mod tests {
             assert_eq!(stored, Evidence::Reported);
             assert_eq!(stored.identity(digest), digest);
         }
+    }
+
+    #[test]
+    fn an_event_is_identified_at_every_time_and_another_record_id_within_its_instant() {
+        for id in 0..16_u64 {
+            let id = id << 60 | 7;
+            let (additive, other) = (Evidence::event_digest(id, true), Evidence::event_digest(id, false));
+            assert!(Evidence::Sampled.is_event(additive) && Evidence::Sampled.is_event(other));
+            assert_eq!((Evidence::Sampled.identity(additive), Evidence::Sampled.identity(other)), (additive, 0));
+            assert!(!Evidence::Sampled.is_event(Evidence::Sampled.record_id_digest(id)));
+            assert!(!Evidence::Reported.is_event(Evidence::Reported.record_id_digest(id)));
+            assert!(Evidence::Sampled.has_record_id(Evidence::Sampled.record_id_digest(id)));
+            assert!(Evidence::Reported.has_record_id(Evidence::Reported.record_id_digest(id)));
+        }
+        assert!(!Evidence::Sampled.is_event(0) && !Evidence::Sampled.has_record_id(0));
+        assert!(!Evidence::Reported.has_record_id(Evidence::Reported.digest(true)));
     }
 
     #[test]

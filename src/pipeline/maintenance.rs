@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::again_after_a_conflict;
 use crate::error::Error;
 use crate::intake::retraction;
-use crate::intake::retraction::Retracted;
+use crate::intake::retraction::{Retracted, Subject};
 use crate::maintenance::{self, Compacted, Expired, Vacuumed};
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
@@ -17,20 +17,20 @@ use crate::run::{Environment, RunOptions, Transaction};
 use crate::storage::{CommitKind, Findings};
 use crate::{closing, metering};
 
-/// Retracts the samples of a file, and meters their dates again.
+/// Retracts the samples of a file or of a record, and meters their dates again.
 pub async fn retract(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
     options: RunOptions,
-    file: &str,
+    subject: &Subject,
     reason: &str,
 ) -> Result<Retracted, Error> {
     again_after_a_conflict(async || {
         let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
         let mut transaction = Transaction::open(&environment).await?;
-        let (mut arrived, withdrawn) = retraction::retract(&environment, &mut transaction, file).await?;
+        let (mut arrived, withdrawn) = retraction::retract(&environment, &mut transaction, subject, reason).await?;
         metering::meter_changed_days(&environment, &mut transaction, &mut arrived).await?;
-        transaction.remarks.push(format!("retracted {}: {reason}", withdrawn.file));
+        transaction.remarks.push(format!("retracted {}: {reason}", withdrawn.retracted));
         let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
         Ok(Retracted { commit: commit.map(|commit| commit.sequence), ..withdrawn })
     })

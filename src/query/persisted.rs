@@ -3,16 +3,20 @@
 use super::{Error, Statement, statement};
 
 /// The paths of the persisted relations by stage, in the order of the pipeline.
-const PERSISTED: [&str; 33] = [
+const PERSISTED: [&str; 37] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
     "intake/sample",
+    "intake/repeated_event",
+    "intake/duplicate_sample",
     "intake/label",
     "intake/rejected_record",
     "intake/unmetered_record",
     "intake/unread_input",
     "intake/watermark",
+    "intake/retracted_file",
+    "intake/retracted_record",
     "intake/withdrawn_sample",
     "metering/metered_usage",
     "metering/metered_day",

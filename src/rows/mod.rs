@@ -3,10 +3,13 @@
 pub mod columns;
 pub mod taxes;
 
+use std::sync::Arc;
+
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt64Array,
+    TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
+use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take};
 use arrow::error::ArrowError;
 
 use crate::error::Error;
@@ -26,6 +29,21 @@ pub fn batch(relation: &Statement, columns: Vec<ArrayRef>) -> Result<RecordBatch
 
 pub fn failed(relation: &str, source: ArrowError) -> Error {
     Error::Query(query::Error::Rows { relation: relation.to_owned(), source })
+}
+
+/// The rows of all batches in one batch, sorted by the given columns.
+pub fn sorted(batches: &[RecordBatch], order: &[&'static str]) -> Result<RecordBatch, Error> {
+    let failed = |source| failed("the files of a partition", source);
+    let Some(first) = batches.first() else { return Err(Error::Internal("the files of a partition have no rows")) };
+    let all = concat_batches(&first.schema(), batches).map_err(failed)?;
+    let column = |name: &&'static str| -> Result<SortColumn, Error> {
+        let values = all.column_by_name(name).ok_or(Error::Column { name })?;
+        Ok(SortColumn { values: Arc::clone(values), options: None })
+    };
+    let columns: Vec<SortColumn> = order.iter().map(column).collect::<Result<_, _>>()?;
+    let order: UInt32Array = lexsort_to_indices(&columns, None).map_err(failed)?;
+    let sorted: Result<Vec<ArrayRef>, _> = all.columns().iter().map(|column| take(column, &order, None)).collect();
+    RecordBatch::try_new(all.schema(), sorted.map_err(failed)?).map_err(failed)
 }
 
 /// A column of instants in microseconds UTC.

@@ -24,9 +24,9 @@ pub struct Orphans {
     pub bytes: u64,
 }
 
-/// The directory of samples, the only relation whose files are deleted after a compaction or an expiry. The files of
-/// other relations are kept for the reproduction of earlier commits.
-const SAMPLES: &str = "data/sample/";
+/// The directories of samples and of their other deliveries, whose files are deleted after a compaction or an expiry.
+/// The files of other relations are kept for the reproduction of earlier commits.
+const SAMPLES: [&str; 3] = ["data/sample/", "data/duplicate_sample/", "data/repeated_event/"];
 
 impl Lake {
     /// The files that have been unreferenced for longer than an age: files of aborted runs, expired samples, and files
@@ -41,7 +41,8 @@ impl Lake {
             referenced.extend(entry.added.iter().map(|file| file.path.as_str()));
             referenced.extend(entry.documents.iter().map(|document| document.path.as_str()));
             if is_older(entry, now, age) && matches!(entry.kind, CommitKind::Compaction | CommitKind::Expiry) {
-                replaced.extend(entry.removed.iter().map(String::as_str).filter(|path| path.starts_with(SAMPLES)));
+                let is_of_samples = |path: &&str| SAMPLES.iter().any(|directory| path.starts_with(directory));
+                replaced.extend(entry.removed.iter().map(String::as_str).filter(is_of_samples));
             }
         }
         referenced.retain(|path| snapshot.contains(path) || !replaced.contains(path));

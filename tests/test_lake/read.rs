@@ -99,8 +99,17 @@ impl TestLake {
     /// The bytes of the committed data files by path, except samples, the catalog and the relations about input files.
     pub(crate) fn results(&self) -> BTreeMap<String, Vec<u8>> {
         let snapshot = self.snapshot();
-        let about_files =
-            ["sample", "input_file", "rejected_record", "unmetered_record", "unread_input", "stream", "series"];
+        let about_files = [
+            "sample",
+            "repeated_event",
+            "duplicate_sample",
+            "input_file",
+            "rejected_record",
+            "unmetered_record",
+            "unread_input",
+            "stream",
+            "series",
+        ];
         let relations = snapshot.relations().into_iter().filter(|relation| !about_files.contains(relation));
         let paths = relations.flat_map(|relation| snapshot.files(relation).map(|file| file.path.clone()));
         paths.map(|path| (path.clone(), std::fs::read(self.path(&format!("lake/{path}"))).unwrap())).collect()

@@ -11,7 +11,7 @@ use crate::cli::intake_counts::{changed_id_hints, incomplete, intake_group, prin
 use crate::pipeline;
 use crate::run::RunOptions;
 
-/// Read new usage and meter it, without prices; retract a file
+/// Read new usage and meter it, without prices; retract a file or a record
 ///
 /// `conto run` does this first. Alone, it reads usage as it arrives, at any time of the day.
 #[derive(Debug, Args)]

@@ -259,6 +259,19 @@ impl Columns {
         self.line.push(sample.line);
     }
 
+    /// The quantity of a row, in units of the ninth decimal place.
+    fn quantity(&self, row: usize) -> i128 {
+        let quantity = self.quantity[row];
+        match self.flags[row] & (WHOLE | WIDE) {
+            0 => i128::from(quantity),
+            WHOLE => i128::from(quantity) * TEN_TO_THE_NINTH,
+            _ => {
+                let (high, low) = self.wide[quantity as usize];
+                i128::from(high) << 64 | i128::from(low)
+            }
+        }
+    }
+
     fn append(&mut self, other: &Self) {
         let (rows, wide) = (self.stream_refs.len(), self.wide.len() as i64);
         self.stream_refs.extend_from_slice(&other.stream_refs);
@@ -362,6 +375,43 @@ pub struct Sorted {
 }
 
 impl Unsorted {
+    /// The rows with a digest, with the kind of their evidence. The time of an inferred state's message is not
+    /// evaluated.
+    pub fn digests(&self) -> impl Iterator<Item = (usize, Evidence, u64)> {
+        let with_digest = self.0.flags.iter().enumerate().filter(|(_, flags)| **flags & HAS_DIGEST != 0);
+        with_digest.zip(&self.0.digest).map(|((row, flags), digest)| {
+            let is = |flag: u8| flags & flag != 0;
+            (row, Evidence::from_digest(is(EVIDENCE), is(BACKFILLED), *digest), *digest)
+        })
+    }
+
+    /// The sample of a row with a digest. `files` contains the file ids.
+    pub fn sample(
+        &self,
+        row: usize,
+        stream_refs: &[StreamRef],
+        files: &[u64],
+        evidence: Evidence,
+        record_digest: u64,
+    ) -> Sample {
+        let Self(columns) = self;
+        let StreamRef { stream_id, series_id } = stream_refs[columns.stream_refs[row] as usize];
+        let file = columns.files.partition_point(|(first, _)| *first as usize <= row).saturating_sub(1);
+        let is = |flag: u8| columns.flags[row] & flag != 0;
+        Sample {
+            stream_id,
+            measured_at: columns.measured_at[row],
+            record_digest,
+            quantity: columns.quantity(row),
+            reported_series_id: series_id,
+            input_file_id: files[columns.files[file].1 as usize],
+            line: columns.line[row],
+            created: is(CREATED),
+            deleted: is(DELETED),
+            evidence,
+        }
+    }
+
     /// Sorts the samples by stream with a counting sort that moves one column at a time. Rows are read in sequence.
     /// Each stream has one write position, and all positions fit into the second-level cache of a processor.
     pub fn sort(self, stream_refs: &[StreamRef]) -> Sorted {
@@ -374,15 +424,7 @@ impl Unsorted {
             let with_digest = position.iter().zip(&columns.flags).filter(|(_, flags)| **flags & HAS_DIGEST != 0);
             with_digest.zip(&columns.digest).for_each(|((position, _), value)| digest[*position as usize] = *value);
         }
-        let quantities =
-            columns.quantity.iter().zip(&columns.flags).map(|(quantity, flags)| match flags & (WHOLE | WIDE) {
-                0 => i128::from(*quantity),
-                WHOLE => i128::from(*quantity) * TEN_TO_THE_NINTH,
-                _ => {
-                    let (high, low) = columns.wide[*quantity as usize];
-                    i128::from(high) << 64 | i128::from(low)
-                }
-            });
+        let quantities = (0..rows).map(|row| columns.quantity(row));
         let mut file = Vec::new();
         if columns.files.iter().any(|(_, file)| *file != columns.files[0].1) {
             file = vec![0; rows];
@@ -551,24 +593,13 @@ impl Sorted {
         }
     }
 
-    /// The retained samples as rows of the relation `sample`. `files` contains the file ids.
-    pub fn into_samples(mut self, is_retained: &[bool], files: &[u64]) -> Result<RecordBatch, Error> {
-        let mut stream_id = Vec::with_capacity(self.rows());
-        let mut begin = 0;
+    /// The samples as rows of the relation `sample`. `files` contains the file ids.
+    pub fn into_samples(mut self, files: &[u64]) -> Result<RecordBatch, Error> {
+        let rows = self.rows();
+        let mut stream_id = Vec::with_capacity(rows);
         for (stream, end) in &self.streams {
-            let count = is_retained[begin..*end].iter().filter(|is_retained| **is_retained).count();
-            stream_id.resize(stream_id.len() + count, *stream);
-            begin = *end;
+            stream_id.resize(*end, *stream);
         }
-        let rows = stream_id.len();
-        retain_rows(&mut self.reported_series_id, is_retained);
-        retain_rows(&mut self.measured_at, is_retained);
-        retain_rows(&mut self.quantity, is_retained);
-        retain_rows(&mut self.created, is_retained);
-        retain_rows(&mut self.deleted, is_retained);
-        retain_rows(&mut self.evidence, is_retained);
-        retain_rows(&mut self.digest, is_retained);
-        retain_rows(&mut self.file, is_retained);
         let file = match self.file.is_empty() {
             true => vec![files.get(self.only_file as usize).copied().unwrap_or(0); rows],
             false => self.file.iter().map(|file| files[*file as usize]).collect(),
@@ -599,20 +630,6 @@ impl Sorted {
         ];
         rows::batch(statement("intake/sample")?, columns)
     }
-}
-
-/// Removes the values of all rows that are not retained, in place.
-fn retain_rows<T: Copy>(values: &mut Vec<T>, is_retained: &[bool]) {
-    let Some(first) = is_retained.iter().position(|is_retained| !is_retained).filter(|first| *first < values.len())
-    else {
-        return;
-    };
-    let mut position = first;
-    for row in first..values.len() {
-        values[position] = values[row];
-        position += usize::from(is_retained[row]);
-    }
-    values.truncate(position);
 }
 
 #[cfg(test)]

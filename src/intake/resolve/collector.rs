@@ -17,6 +17,7 @@ use crate::intake::formats::id::digest_of_id;
 use crate::intake::record::{Measured, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::{BoundMeter, RecordGroupId, SeenLabel, accepts_quantity, quantity_problem};
+use crate::intake::sample::Sample;
 use crate::model::evidence::Evidence;
 use crate::model::identifier::{canonical_id, canonical_text};
 use crate::model::meter::FieldPath;
@@ -47,12 +48,23 @@ pub struct Counts {
     pub accepted: u64,
     pub duplicate: u64,
     pub rejected: u64,
+    /// Samples that equal a retracted record.
+    pub retracted: u64,
     /// Samples that were accepted when an earlier run read the same file. They still count as accepted.
     pub accepted_before: u64,
     /// Rejections that were stored when an earlier run read the same file.
     pub rejected_before: u64,
     pub first_measured_at: Option<i64>,
     pub last_measured_at: Option<i64>,
+}
+
+/// The changes to the counts of a file of an earlier run, whose deliveries now have other outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adjustment {
+    pub accepted: i64,
+    pub duplicate: i64,
+    pub rejected: i64,
+    pub retracted: i64,
 }
 
 /// Labels by date, stream and name, each with its time and value. The latest record with a value wins.
@@ -96,6 +108,12 @@ pub struct Collector<'a> {
     stored_rejections: HashMap<u64, Option<u64>>,
     /// Each file's id and counts, in the order of reading.
     pub files: Vec<(u64, Counts)>,
+    /// The changed outcomes of files that this run does not read, by file.
+    pub adjustments: BTreeMap<u64, Adjustment>,
+    /// Whether the records of the current file are events, whose ids identify them at every time.
+    reads_events: bool,
+    /// Whether any file contains events.
+    pub has_events: bool,
     /// A buffer for the concatenated values that identify a group. The buffer is reused to avoid allocations.
     key: Vec<u8>,
     /// The first instant whose samples are retained, in microseconds. Earlier records are rejected as too late.
@@ -153,6 +171,9 @@ impl<'a> Collector<'a> {
             rejected: Vec::new(),
             stored_rejections,
             files: Vec::new(),
+            adjustments: BTreeMap::new(),
+            reads_events: false,
+            has_events: false,
             key: Vec::new(),
             retained_from: i64::MIN,
             changed_ids: BTreeMap::new(),
@@ -160,8 +181,10 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Assigns all following records to a file.
-    pub fn begin_file(&mut self, input_file_id: u64) {
+    /// Assigns all following records to a file, which may contain events.
+    pub fn begin_file(&mut self, input_file_id: u64, has_events: bool) {
+        self.reads_events = has_events;
+        self.has_events |= has_events;
         self.files.push((input_file_id, Counts::default()));
         self.pending.begin_file(self.files.len() as u32 - 1);
     }
@@ -226,6 +249,7 @@ impl<'a> Collector<'a> {
             counts.accepted += added.accepted;
             counts.accepted_before += added.accepted_before;
             counts.duplicate += added.duplicate;
+            counts.retracted += added.retracted;
         }
         for conflict in &outcome.conflicts {
             if self.adds_no_information(conflict) {
@@ -246,43 +270,74 @@ impl<'a> Collector<'a> {
             && described.is_some_and(|(existing, new)| existing.or(new) == *existing && new.or(existing) == *existing)
     }
 
+    /// Counts a sample of an earlier run that counts no longer, because another delivery of its event has an earlier
+    /// time.
+    pub fn count_superseded(&mut self, sample: &Sample, earlier: &Sample) {
+        // The outcomes of a file that is read again are counted again.
+        if self.files.iter().any(|(id, _)| *id == sample.input_file_id) {
+            return;
+        }
+        let contradicts = (sample.quantity, sample.deleted, sample.reported_series_id)
+            != (earlier.quantity, earlier.deleted, earlier.reported_series_id);
+        let (raw_text, digest) = text_of_conflict(&self.catalog, sample);
+        let is_new_conflict = contradicts && !self.stored_rejections.contains_key(&digest);
+        let adjustment = self.adjustments.entry(sample.input_file_id).or_default();
+        adjustment.accepted -= 1;
+        if is_new_conflict {
+            adjustment.rejected += 1;
+            self.stored_rejections.insert(digest, None);
+            self.add_conflict(sample, earlier, sample.input_file_id, raw_text, digest);
+        } else {
+            adjustment.duplicate += 1;
+        }
+    }
+
     /// Rejects a sample that contradicts a recorded sample.
     fn reject_conflict(&mut self, Conflict { sample, existing, file }: &Conflict) {
+        let (raw_text, digest) = text_of_conflict(&self.catalog, sample);
+        if self.count_rejected(digest, *file as usize) {
+            self.add_conflict(sample, existing, self.files[*file as usize].0, raw_text, digest);
+        }
+    }
+
+    fn add_conflict(
+        &mut self,
+        sample: &Sample,
+        existing: &Sample,
+        input_file_id: u64,
+        raw_text: String,
+        record_digest: u64,
+    ) {
+        let recorded = if existing.measured_at == sample.measured_at {
+            "the recorded sample of the same instant".to_owned()
+        } else {
+            format!("the delivery of the same event at {}", instant(existing.measured_at))
+        };
         let description = |id| self.catalog.series(id).map(|series| series.description.text()).unwrap_or_default();
         let detail = if existing.deleted != sample.deleted {
             let (existing, new) = if existing.deleted { ("deleted", "existing") } else { ("existing", "deleted") };
-            format!(
-                "this record reports the resource as {new}; a recorded sample of the same instant has it as {existing}"
-            )
+            format!("this record reports the resource as {new}; {recorded} has it as {existing}")
         } else if existing.quantity == sample.quantity {
             format!(
-                "this record has the description ({}); the recorded sample of the same instant has ({})",
+                "this record has the description ({}); {recorded} has ({})",
                 description(sample.reported_series_id),
                 description(existing.reported_series_id)
             )
         } else {
             format!(
-                "this record has the quantity {}; the recorded sample of the same instant has {}",
+                "this record has the quantity {}; {recorded} has {}",
                 Quantity::from_units(sample.quantity),
                 Quantity::from_units(existing.quantity)
             )
         };
-        let raw_text = self.catalog.stream(sample.stream_id).map_or_else(String::new, |stream| {
-            format!("{} of {} at {}", stream.meter, stream.resource_id, instant(sample.measured_at))
-        });
-        let content = format!("{raw_text} {} {} {}", sample.quantity, sample.reported_series_id, sample.deleted);
-        let digest = record_digest(content.as_bytes());
-        if !self.count_rejected(digest, *file as usize) {
-            return;
-        }
         self.rejected.push(RejectedRecord {
-            input_file_id: self.files[*file as usize].0,
+            input_file_id,
             line: u64::from(sample.line),
             meter: self.catalog.stream(sample.stream_id).map(|stream| stream.meter.to_string()),
             reason: Reason::Conflict,
             detail,
             raw_text,
-            record_digest: digest,
+            record_digest,
         });
     }
 
@@ -433,6 +488,9 @@ impl<'a> Collector<'a> {
             measured_at: measured.measured_at,
             quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
             record_digest: match measured.record_id {
+                Some(id) if self.reads_events && measured.evidence == Evidence::Sampled => {
+                    Evidence::event_digest(digest_of_id(id), aggregation.is_additive())
+                }
                 Some(id) if aggregation.is_additive() && !measured.evidence.is_inferred() => {
                     measured.evidence.record_id_digest(digest_of_id(id))
                 }
@@ -463,6 +521,16 @@ impl<'a> Collector<'a> {
         }
         std::mem::take(&mut self.labels)
     }
+}
+
+/// The text and the digest of a rejected sample that contradicts another sample.
+pub fn text_of_conflict(catalog: &Catalog, sample: &Sample) -> (String, u64) {
+    let text = catalog.stream(sample.stream_id).map_or_else(String::new, |stream| {
+        format!("{} of {} at {}", stream.meter, stream.resource_id, instant(sample.measured_at))
+    });
+    let content = format!("{text} {} {} {}", sample.quantity, sample.reported_series_id, sample.deleted);
+    let digest = record_digest(content.as_bytes());
+    (text, digest)
 }
 
 fn labels_of(binding: &Binding, stream_id: u64) -> Vec<SeenLabel> {
@@ -678,7 +746,7 @@ mod tests {
     fn collector(bindings: &Bindings) -> Collector<'_> {
         let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
         let mut collector = Collector::new(bindings, Catalog::default(), calendar, 4, Default::default(), 1 << 20);
-        collector.begin_file(1);
+        collector.begin_file(1, false);
         collector
     }
 
@@ -687,7 +755,7 @@ mod tests {
         let bindings = bindings();
         let mut collector = collector(&bindings);
         let mut reject = |file: u64, line: u64| {
-            collector.begin_file(file);
+            collector.begin_file(file, false);
             let detail = "cannot be computed".to_owned();
             collector.reject(&Rejection { reason: Reason::Malformed, detail, line, raw: b"" });
         };

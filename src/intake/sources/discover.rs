@@ -88,6 +88,11 @@ impl InputFile {
             None => Err(Error::Temporary(std::io::Error::other(unread.detail))),
         }
     }
+
+    /// Whether the records are events, whose source and id identify them at every time.
+    pub fn has_events(&self) -> bool {
+        self.format == FileFormat::CloudEvents
+    }
 }
 
 /// The first 64 bits of a digest.
@@ -113,6 +118,15 @@ pub struct IngestedFiles {
     pub locations: HashSet<(String, u64, i64)>,
     /// The names of the sources that have read files.
     pub sources: HashSet<String>,
+    /// Digest and modification time of each retracted file. The same content with another modification time is another
+    /// delivery. A response of a server has no modification time, so its content is never read again.
+    pub retracted: HashSet<(String, Option<i64>)>,
+}
+
+impl IngestedFiles {
+    pub fn is_retracted(&self, sha256: &str, modified_at: Option<i64>) -> bool {
+        !self.retracted.is_empty() && self.retracted.contains(&(sha256.to_owned(), modified_at))
+    }
 }
 
 /// The number of consecutive failures of a store after which its remaining objects are not tried.
@@ -130,7 +144,7 @@ pub async fn new_files(
     for source in &config.sources {
         let Origin::Files(config) = &source.origin else { continue };
         for file in files_of(source, config, ingested, unread).await? {
-            if seen.insert(file.sha256.clone()) {
+            if !ingested.is_retracted(&file.sha256, file.modified_at) && seen.insert(file.sha256.clone()) {
                 files.push(file);
             }
         }

@@ -35,6 +35,12 @@ const CONFIGURATION_KEYS: &[Key] = &[
         "Number of files for the samples of a date; the first commit of the lake fixes it.",
     )
     .default("1"),
+    key(
+        "duplicate_window",
+        DURATION,
+        "Longest time between two deliveries of one CloudEvent, whatever their times; at most 31d.",
+    )
+    .default("7d"),
     key("seller", Kind::Table(&SELLER), "The company that issues the invoices.").required(),
     key("tax", Kind::Table(&SELLER_TAX), "Tax of all invoices for which no `[[tax]]` rule decides otherwise."),
     key("closing", Kind::Table(&CLOSING), "Numbers of documents, and the limits within which a period can be closed."),

@@ -1,0 +1,17 @@
+-- duplicate_sample: a further delivery of a sample, from another file.
+--
+-- grain   stream_id, measured_at, record_digest, input_file_id
+-- by      src/intake
+-- writes  stream_id           BIGINT UNSIGNED not null
+--         reported_series_id  BIGINT UNSIGNED not null
+--         measured_at         TIMESTAMP not null
+--         quantity            DECIMAL(28,9) not null
+--         created             BOOLEAN not null
+--         deleted             BOOLEAN not null
+--         is_state            BOOLEAN not null
+--         assumed             BOOLEAN not null
+--         record_digest       BIGINT UNSIGNED not null
+--         input_file_id       BIGINT UNSIGNED not null
+--
+-- The columns are those of sample. If the file of the sample is retracted, a further delivery takes its place.
+-- Further deliveries within one file are only counted.

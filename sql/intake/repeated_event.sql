@@ -1,0 +1,17 @@
+-- repeated_event: an event that does not count, because it was delivered with an earlier time too.
+--
+-- grain   stream_id, measured_at, record_digest
+-- by      src/intake
+-- writes  stream_id           BIGINT UNSIGNED not null
+--         reported_series_id  BIGINT UNSIGNED not null
+--         measured_at         TIMESTAMP not null
+--         quantity            DECIMAL(28,9) not null
+--         created             BOOLEAN not null
+--         deleted             BOOLEAN not null
+--         is_state            BOOLEAN not null
+--         assumed             BOOLEAN not null
+--         record_digest       BIGINT UNSIGNED not null
+--         input_file_id       BIGINT UNSIGNED not null
+--
+-- The columns are those of sample. The earlier time is at most duplicate_window before measured_at.
+-- An expiry also moves the last samples of events here, so that their later deliveries do not count.

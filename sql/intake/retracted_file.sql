@@ -1,0 +1,12 @@
+-- retracted_file: a file whose samples were retracted. The file is not read again.
+--
+-- grain   input_file_id, log_entry
+-- by      src/intake/retraction.rs
+-- writes  input_file_id  BIGINT UNSIGNED not null
+--         url            TEXT not null
+--         sha256         TEXT not null
+--         byte_count     BIGINT not null
+--         modified_at    TIMESTAMP         the same content with another time is a new delivery, which is read; null if
+--                                          a server delivered the content
+--         reason         TEXT not null
+--         log_entry      BIGINT not null   commit from which on the file does not count
