@@ -465,8 +465,13 @@ fn a_file_in_another_dialect_proposes_the_keys_to_add() {
     let needed = r#"the file seems to need separator = ";", decimal_mark = ",", thousands_mark = "." in the source"#;
     let lake = units("csv", OF_SPREADSHEET);
     lake.put("usage/polls.csv", SPREADSHEET);
-    let message = lake.fails(1, &["run", "--period", PERIOD]);
+    let message = lake.fails(4, &["run", "--period", PERIOD]);
     assert!(message.contains(needed), "{message}");
+    // The next run reads the file with the added keys.
+    let keys = "separator = \";\"\ndecimal_mark = \",\"\nthousands_mark = \".\"";
+    lake.put("conto.toml", units("csv", &format!("{OF_SPREADSHEET}\n{keys}")).text("conto.toml"));
+    lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), ["p-1 UNIT 1004 1004"]);
     let lake = units("csv", "select = \"SELECT \\\"Meter\\\" AS meter FROM source\"");
     lake.put("usage/polls.csv", SPREADSHEET);
     let Err(Error::Invalid(problems)) = lake.try_run(PERIOD) else { panic!("it ran") };
