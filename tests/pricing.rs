@@ -350,6 +350,111 @@ fn tier_below_is_exclusive_and_up_to_is_inclusive() {
     );
 }
 
+/// Each kind of tier and price has the maximum. Flat fees count, and a factor raises the maximum with the prices.
+#[test]
+fn max_amount_limits_one_tier_with_its_flat_fee() {
+    let limited = r#"
+        tiers = "graduated"
+        tier = [
+            { up_to = "100", unit_price = "0.50", flat_fee = "10", max_amount = "40" },
+            { up_to = "200", unit_price = "1", max_amount = "70" },
+            { unit_price = "0.10" },
+        ]
+        "#;
+    let costs = [
+        ("10 + 50 × 0.50 = 35", &quantity("50") as &str, "35"),
+        ("10 + 60 × 0.50 is exactly the maximum", &quantity("60"), "40"),
+        ("10 + 100 × 0.50 = 60 are 40", &quantity("100"), "40"),
+        ("40 + 50 × 1", &quantity("150"), "90"),
+        ("40 + 70 + 50 × 0.10", &quantity("250"), "115"),
+    ];
+    assert_costs(limited, &costs);
+    // Three free units move the tiers. The pool's maximum applies to 40 + 70 + 5, and the minimum to 10 + 0.50.
+    let bounded = format!("free_units = \"3\"\nminimum = \"20\"\nmaximum = \"100\"\n{limited}");
+    assert_costs(&bounded, &[("at most 100", &quantity("253"), "100"), ("at least 20", &quantity("4"), "20")]);
+    assert_costs(&bounded, &[("between both", &quantity("153"), "90")]);
+    let volume = r#"
+        tiers = "volume"
+        tier = [{ up_to = "100", unit_price = "0.50", max_amount = "40" }, { unit_price = "0.40" }]
+        "#;
+    assert_costs(
+        volume,
+        &[
+            ("80 × 0.50", &quantity("80"), "40"),
+            ("not 50", &quantity("100"), "40"),
+            ("all 101", &quantity("101"), "40.4"),
+        ],
+    );
+    let packages = r#"
+        tiers = "graduated"
+        tier = [{ up_to = "100", unit_price = "9", package = "10", max_amount = "50" }, { unit_price = "1" }]
+        "#;
+    assert_costs(packages, &[("five packages", &quantity("41"), "45"), ("six are 54", &quantity("51"), "50")]);
+    let daily = format!("every = \"day\"\n{limited}");
+    let days = r#"usage = [{ quantity = "100" }, { quantity = "100", at = 2026-01-02T12:00:00Z }]"#;
+    assert_costs(&daily, &[("40 on each day", days, "80")]);
+}
+
+/// The first delivery costs 4,000 × 0.03 = 120, limited to 50. The second has 1,000 in the first tier, which cost
+/// nothing more, and 1,000 in the second at 0.01. A factor of 2 doubles prices and maximum.
+#[test]
+fn max_amount_is_the_same_in_parts_and_its_rows_add_up() {
+    let rule = r#"
+        tiers = "graduated"
+        tier = [{ up_to = "5000", unit_price = "0.03", max_amount = "50" }, { unit_price = "0.01" }]
+        "#;
+    let lake = TestLake::of_one_rule(SUM, rule).usage(["m,a,2026-10-05T10:00:00Z,4000,p"]);
+    lake.run(OCTOBER);
+    assert_eq!(lake.sum("rated_usage", "contracted_cost"), "50");
+    lake.deliver("later", ["m,b,2026-10-20T10:00:00Z,2000,p"]);
+    lake.run(OCTOBER);
+    let rows = lake.rows_where("rated_usage", "charge_kind", "maximum");
+    let mut differences: Vec<String> =
+        rows.iter().map(|row| format!("{} {}", row["charge_date"], row["contracted_cost"])).collect();
+    differences.sort();
+    assert_eq!(differences, ["2026-10-05 -70.000000000000000000", "2026-10-20 -30.000000000000000000"]);
+    assert_eq!(lake.sum("rated_usage", "contracted_cost"), "60");
+    assert_eq!(lake.sum("rated_usage", "list_cost"), "60");
+    assert_eq!(lake.column("invoice", "line_total"), ["60.0000"]);
+    let factor = r#"
+
+        [[rule]]
+        id = "double"
+        meter = "m"
+        factor = "2"
+        "#;
+    let doubled = TestLake::of_one_rule(SUM, &format!("{rule}{factor}")).usage(["m,a,2026-10-05T10:00:00Z,6000,p"]);
+    doubled.run(OCTOBER);
+    assert_eq!(doubled.sum("rated_usage", "contracted_cost"), "120");
+}
+
+/// Projects with 4,500 and 1,500 share the tiers of an account. The first has three quarters of 50 + 1,000 × 0.01.
+#[test]
+fn max_amount_of_an_account_pool_is_shared_in_proportion_to_cost() {
+    let rule = r#"
+        per = "account"
+        tiers = "graduated"
+        tier = [{ up_to = "5000", unit_price = "0.03", max_amount = "50" }, { unit_price = "0.01" }]
+        "#;
+    let account = r#"
+        [[account]]
+        id = "a"
+        name = "A"
+        country = "FR"
+        projects = ["p", "q"]
+        "#;
+    let lake = TestLake::of_one_rule(SUM, rule)
+        .accounts(account)
+        .usage(["m,a,2026-10-05T10:00:00Z,4500,p", "m,b,2026-10-06T10:00:00Z,1500,q"]);
+    lake.run(OCTOBER);
+    assert_eq!(lake.sum("rated_usage", "contracted_cost"), "60");
+    let rows = lake.rows_where("rated_usage", "charge_kind", "maximum");
+    let mut shares: Vec<String> =
+        rows.iter().map(|row| format!("{} {}", row["project_id"], row["contracted_cost"])).collect();
+    shares.sort();
+    assert_eq!(shares, ["p -75.000000000000000000", "q -25.000000000000000000"]);
+}
+
 /// The pool of an account with three projects has a minimum of 10. The shares of the projects add up to exactly 10.
 #[test]
 fn minimum_of_an_account_pool_is_shared_by_projects_without_a_rest() {

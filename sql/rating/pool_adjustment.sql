@@ -1,7 +1,7 @@
--- pool_adjustment: the amount that raises a pool to its minimum, or limits it to its maximum or cap price.
+-- pool_adjustment: the amount that raises a pool to its minimum, or limits it or its tiers to a maximum or cap price.
 --
 -- grain   series_id, charge_date, segment_start, component, charge_kind
--- reads   pool_usage, priced_part, priced_series
+-- reads   pool_usage, priced_part, priced_series, rate_tier
 -- writes  series_id        BIGINT UNSIGNED not null
 --         charge_date      DATE not null
 --         segment_start    TIMESTAMP not null
@@ -15,13 +15,66 @@
 -- charged in full, and days after it at zero. A minimum is known only at the end of the period, so the last row gets
 -- it.
 --
+-- A tier with a maximum amount adds at most this amount to the allowed cost. Its flat fee counts too. The excess of a
+-- tier grows only with rows in the tier. The running cost of the pool is reduced by the excesses of all its tiers.
+--
 -- If several projects share a pool, each gets a part of both in proportion to its cost. If nothing has a cost, the
 -- parts are in proportion to usage. A part is the difference of two running shares, the last of which is one, so that
 -- the parts add up.
-WITH bounded AS (
-  SELECT priced_number, is_shared, minimum, maximum, cap_quantity, cap_price
+WITH tier_limit AS (
+  SELECT priced_series.priced_number, rate_tier.tier_number,
+         CAST(rate_tier.max_amount * priced_series.factor AS DECIMAL(28,12)) AS max_amount
   FROM priced_series
-  WHERE minimum IS NOT NULL OR maximum IS NOT NULL OR cap_quantity IS NOT NULL
+  JOIN rate_tier ON rate_tier.rate_id = priced_series.rate_id
+  WHERE rate_tier.max_amount IS NOT NULL
+),
+bounded AS (
+  SELECT priced_series.priced_number, priced_series.is_shared, priced_series.minimum, priced_series.maximum,
+         priced_series.cap_quantity, priced_series.cap_price
+  FROM priced_series
+  LEFT JOIN (SELECT DISTINCT priced_number FROM tier_limit) AS limited
+    ON limited.priced_number = priced_series.priced_number
+  WHERE priced_series.minimum IS NOT NULL OR priced_series.maximum IS NOT NULL
+     OR priced_series.cap_quantity IS NOT NULL OR limited.priced_number IS NOT NULL
+),
+tier_cost AS (
+  SELECT priced_part.series_id, priced_part.charge_date, priced_part.segment_start, priced_part.component,
+         priced_part.tier_number, tier_limit.max_amount,
+         CAST(SUM(CAST(priced_part.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS row_cost
+  FROM priced_part
+  JOIN tier_limit ON tier_limit.priced_number = priced_part.priced_number
+   AND tier_limit.tier_number = priced_part.tier_number
+  GROUP BY priced_part.series_id, priced_part.charge_date, priced_part.segment_start, priced_part.component,
+           priced_part.tier_number, tier_limit.max_amount
+),
+tier_running AS (
+  SELECT pool_usage.pool_number, pool_usage.pool_instance, pool_usage.usage_order, tier_cost.*,
+         CAST(SUM(CAST(tier_cost.row_cost AS DECIMAL(60,18))) OVER (
+           PARTITION BY pool_usage.pool_number, pool_usage.pool_instance, tier_cost.tier_number
+           ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order
+           ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+         ) AS DECIMAL(38,18)) AS cost_after
+  FROM pool_usage
+  JOIN tier_cost ON tier_cost.series_id = pool_usage.series_id AND tier_cost.charge_date = pool_usage.charge_date
+   AND tier_cost.segment_start = pool_usage.segment_start
+   AND tier_cost.component = pool_usage.component
+),
+tier_held AS (
+  SELECT *, LEAST(cost_after, CAST(max_amount AS DECIMAL(38,18))) - cost_after AS excess_after
+  FROM tier_running
+),
+tier_growth AS (
+  SELECT series_id, charge_date, segment_start, component,
+         excess_after - COALESCE(LAG(excess_after) OVER (
+           PARTITION BY pool_number, pool_instance, tier_number ORDER BY charge_date, segment_start, usage_order
+         ), CAST(0 AS DECIMAL(38,18))) AS excess
+  FROM tier_held
+),
+tier_excess AS (
+  SELECT series_id, charge_date, segment_start, component,
+         CAST(SUM(CAST(excess AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS excess
+  FROM tier_growth
+  GROUP BY series_id, charge_date, segment_start, component
 ),
 cost AS (
   SELECT priced_part.series_id, priced_part.charge_date, priced_part.segment_start, priced_part.component,
@@ -40,17 +93,25 @@ costed AS (
          ) AS DECIMAL(38,18)) AS cost_after,
          CAST(SUM(CAST(cost.row_cost AS DECIMAL(60,18))) OVER (
            PARTITION BY pool_usage.pool_number, pool_usage.pool_instance
-         ) AS DECIMAL(38,18)) AS cost_total
+         ) AS DECIMAL(38,18)) AS cost_total,
+         CAST(SUM(CAST(COALESCE(tier_excess.excess, CAST(0 AS DECIMAL(38,18))) AS DECIMAL(60,18))) OVER (
+           PARTITION BY pool_usage.pool_number, pool_usage.pool_instance
+           ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order
+           ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+         ) AS DECIMAL(38,18)) AS tier_excess_after
   FROM pool_usage
   JOIN bounded ON bounded.priced_number = pool_usage.priced_number
   JOIN cost ON cost.series_id = pool_usage.series_id AND cost.charge_date = pool_usage.charge_date
    AND cost.segment_start = pool_usage.segment_start
    AND cost.component = pool_usage.component
+  LEFT JOIN tier_excess ON tier_excess.series_id = pool_usage.series_id
+   AND tier_excess.charge_date = pool_usage.charge_date AND tier_excess.segment_start = pool_usage.segment_start
+   AND tier_excess.component = pool_usage.component
 ),
 capped AS (
   SELECT *,
          CASE WHEN cap_quantity IS NOT NULL AND pool_after >= cap_quantity THEN CAST(cap_price AS DECIMAL(38,18))
-              ELSE cost_after END AS capped_after
+              ELSE CAST(cost_after + tier_excess_after AS DECIMAL(38,18)) END AS capped_after
   FROM costed
 ),
 held AS (

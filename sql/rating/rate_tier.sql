@@ -16,6 +16,7 @@
 --         flat_fee          DECIMAL(28,12)           charged once if the pool enters the tier
 --         package           DECIMAL(38,9)            in metered units; the tier is charged in packages of this size
 --         package_rounding  TEXT                     started or complete
+--         max_amount        DECIMAL(28,12)           largest cost of the tier in a pool, before the factor
 --
 -- If included units can apply to a pool, its rates have a tier zero, which may be empty. The included units move the
 -- bounds of all tiers of that pool.

@@ -7,7 +7,7 @@ use super::problems::Problems;
 use super::rules::BASE;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
-use crate::model::money::Quantity;
+use crate::model::money::{Quantity, UnitPrice};
 use crate::model::rule::{Divisor, Pricing, PricingUnit, Rule};
 
 fn at_one_time(left: &Rule, right: &Rule) -> bool {
@@ -59,8 +59,8 @@ pub(crate) fn refuse_contradicting_pools(rules: &[&Rule], meters: &[Meter], prob
     }
 }
 
-/// The difference between two rules of a pool. A later rule may change free units, minimum, maximum, cap and tier
-/// bounds, but not how the pool is counted.
+/// The difference between two rules of a pool. A later rule may change free units, minimum, maximum, cap, and bounds
+/// and maxima of tiers, but not how the pool is counted.
 fn disagreement(left: &Rule, right: &Rule, meters: &[Meter]) -> Option<String> {
     if left.per != right.per {
         return Some(format!("`per`: {} and {}", left.per.name(), right.per.name()));
@@ -102,7 +102,17 @@ fn disagreement(left: &Rule, right: &Rule, meters: &[Meter]) -> Option<String> {
         (Some(left_bounds), Some(right_bounds)) if left_bounds != right_bounds && at_one_time(left, right) => {
             Some("the bounds of their tiers".to_owned())
         }
+        (Some(_), Some(_)) if max_amounts(left) != max_amounts(right) && at_one_time(left, right) => {
+            Some("the `max_amount` of their tiers".to_owned())
+        }
         _ => None,
+    }
+}
+
+fn max_amounts(rule: &Rule) -> Vec<Option<UnitPrice>> {
+    match &rule.pricing {
+        Pricing::Tiers { tiers, .. } => tiers.iter().map(|tier| tier.max_amount).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -72,13 +72,17 @@ fn bands(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> O
         (None, Some(tier)) => {
             let tiers = read_tiers(&tier, TierKind::Graduated, units, units, reader)?;
             let band = |tier: &crate::model::rule::Tier| match tier.price {
-                TierPrice::Percent(percent) if tier.flat_fee.is_zero() => Some(FeeBand { up_to: tier.up_to, percent }),
+                TierPrice::Percent(percent) if tier.flat_fee.is_zero() && tier.max_amount.is_none() => {
+                    Some(FeeBand { up_to: tier.up_to, percent })
+                }
                 _ => None,
             };
             let bands: Option<Vec<FeeBand>> = tiers.iter().map(band).collect();
             if bands.is_none() {
-                let diagnostic =
-                    Diagnostic::error("rules::fee_tier", "a tier of a fee needs `percent` and no other price");
+                let diagnostic = Diagnostic::error(
+                    "rules::fee_tier",
+                    "a tier of a fee needs `percent`, without another price or maximum",
+                );
                 let diagnostic = diagnostic.at(tier.place(), "these tiers");
                 let hint = "write tiers such as tier = [{ up_to = \"10000\", percent = \"10\" }, { percent = \"7\" }]";
                 reader.problems.push(diagnostic.hint(hint));

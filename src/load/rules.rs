@@ -64,6 +64,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let pricing = take_pricing(&mut table, meter, &units, pool_keys.cap.is_some(), reader);
     let currency = own_currency(&mut table);
     refuse_windows_with_tiers(&id, pricing.as_ref(), !windows.is_empty(), reader);
+    refuse_max_amount_of_windows(&id, pricing.as_ref(), pool_keys.every, reader);
     let examples = table.tables("example", &keys::RULE_EXAMPLE);
     if examples.is_empty() {
         warn_without_example("rule", &table, id.as_ref(), reader);
@@ -143,6 +144,22 @@ fn refuse_windows_with_tiers(id: &Option<Text>, pricing: Option<&Pricing>, has_w
     }
 }
 
+/// Reports tiers with a maximum amount in a pool of a single window. Costs are computed by days.
+fn refuse_max_amount_of_windows(
+    id: &Option<Text>,
+    pricing: Option<&Pricing>,
+    every: Option<PoolPeriod>,
+    reader: &RuleReader<'_>,
+) {
+    let (Some(id), Some(Pricing::Tiers { tiers, .. }), Some(PoolPeriod::Window)) = (id, pricing, every) else { return };
+    if tiers.iter().any(|tier| tier.max_amount.is_some()) {
+        let message = "`max_amount` cannot apply to a pool of a single window";
+        let diagnostic = Diagnostic::error("rules::window_pool", message);
+        let diagnostic = diagnostic.at(id.place.clone(), "has every = \"window\"");
+        reader.problems.push(diagnostic.hint("write every = \"day\" or every = \"period\""));
+    }
+}
+
 /// A priority within the allowed range. The range ensures that the order of cards takes precedence over priorities.
 fn priority(value: &Value<'_>) -> Option<i64> {
     let priority = value.integer()?;
@@ -192,7 +209,8 @@ fn is_free_tier(tier: &Tier) -> bool {
     let price = match tier.price {
         TierPrice::Unit(price) | TierPrice::Package(price, _) | TierPrice::Percent(price) => price,
     };
-    price.is_zero() && tier.flat_fee.is_zero()
+    let is_limited_to_zero = tier.max_amount.is_some_and(|amount| amount.is_zero());
+    is_limited_to_zero || price.is_zero() && tier.flat_fee.is_zero()
 }
 
 /// Whether a row of a price list is free: the unit price and the price of the cap are zero.

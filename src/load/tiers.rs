@@ -40,7 +40,10 @@ pub(crate) fn read_tiers(
         let is_below = below.is_some();
         let bound = up_to.or(below);
         let price = take_price(&mut table, kind, units, reader);
-        let flat_fee = table.take("flat_fee").map(|value| value.non_negative());
+        let fee_value = table.take("flat_fee");
+        let flat_fee = fee_value.as_ref().map_or(Some(UnitPrice::ZERO), Value::non_negative);
+        let max_value = table.take("max_amount");
+        let max_amount = max_value.as_ref().and_then(|value| max_amount(value, fee_value.as_ref(), kind, reader));
         let up_to = bound.as_ref().and_then(|bound| bound.quantity(counted, In::Priced));
         match &bound {
             None if index < last => {
@@ -74,8 +77,8 @@ pub(crate) fn read_tiers(
             previous = Some((up_to, bound.place()));
         }
         table.finish();
-        if let (Some(price), Some(flat_fee)) = (price, flat_fee.unwrap_or(Some(UnitPrice::ZERO))) {
-            tiers.push(Tier { up_to, is_below, price, flat_fee });
+        if let (Some(price), Some(flat_fee)) = (price, flat_fee) {
+            tiers.push(Tier { up_to, is_below, price, flat_fee, max_amount });
         }
     }
     (reader.problems.error_count() == errors_before).then_some(tiers)
@@ -94,6 +97,29 @@ fn refuse_bound(below: &Value<'_>, up_to: Option<&Value<'_>>, kind: TierKind, re
         let diagnostic = diagnostic.at(below.key_place(), "not with graduated tiers");
         reader.problems.push(diagnostic.hint("write `up_to`: graduated tiers price each unit in its own tier"));
     }
+}
+
+/// The maximum cost of a tier. Reports a maximum of a stairstep tier, and one that the flat fee alone exceeds.
+fn max_amount(
+    value: &Value<'_>,
+    flat_fee: Option<&Value<'_>>,
+    kind: TierKind,
+    reader: &RuleReader<'_>,
+) -> Option<UnitPrice> {
+    let amount = value.non_negative()?;
+    if kind == TierKind::Stairstep {
+        let diagnostic = Diagnostic::error("rules::misplaced_key", "`max_amount` needs a tier with a unit price");
+        let diagnostic = diagnostic.at(value.key_place(), "not with \"stairstep\"");
+        reader.problems.push(diagnostic.hint("remove it: a tier of a stairstep price costs its `flat_fee`"));
+    } else if let Some(fee) = flat_fee
+        && fee.non_negative().is_some_and(|fee| fee > amount)
+    {
+        let diagnostic = Diagnostic::error("rules::fee_above_max_amount", "`flat_fee` is above `max_amount`")
+            .at(fee.place(), "flat fee")
+            .at(value.place(), "maximum, with the flat fee");
+        reader.problems.push(diagnostic.hint("lower `flat_fee` or raise `max_amount`"));
+    }
+    Some(amount)
 }
 
 /// The price of a tier: for each unit, for each package, a percentage, or only a flat fee.

@@ -337,6 +337,8 @@ pub struct Tier {
     pub price: TierPrice,
     /// A fee that is due once if the total enters the tier (graduated) or ends in the tier (volume, stairstep).
     pub flat_fee: UnitPrice,
+    /// The maximum cost of the tier in a pool, with its flat fee. It is not less than the flat fee.
+    pub max_amount: Option<UnitPrice>,
 }
 
 /// The price of a unit in a tier.

@@ -21,7 +21,7 @@ pub struct Pricer {
     tier_prices: Option<TierPrices>,
     rated_usage: RatedUsageBuilder,
     unique_value: RecordBatch,
-    /// Whether any pool has a minimum, a maximum or a cap.
+    /// Whether any pool has a minimum, a maximum or a cap, or a tier with a maximum amount.
     is_bounded: bool,
     /// Whether an applicable rate has no factor and therefore no price.
     lacks_factor: bool,
@@ -39,7 +39,8 @@ impl Pricer {
         for batch in applicable_rate {
             lacks_factor |= rows::column::<Decimal128Array>(batch, "factor")?.null_count() > 0;
         }
-        let mut is_bounded = false;
+        let max_amounts: &Decimal128Array = rows::column(rate_tier, "max_amount")?;
+        let mut is_bounded = max_amounts.null_count() < max_amounts.len();
         for name in ["minimum", "maximum", "cap_quantity"] {
             for batch in priced_series {
                 let bounds: &Decimal128Array = rows::column(batch, name)?;

@@ -260,6 +260,7 @@ struct TierRow {
     flat_fee: UnitPrice,
     package: Option<Package>,
     package_size: Option<Bound>,
+    max_amount: Option<UnitPrice>,
 }
 
 impl TierRow {
@@ -276,6 +277,7 @@ impl TierRow {
             flat_fee: UnitPrice::ZERO,
             package: None,
             package_size: None,
+            max_amount: None,
         }
     }
 
@@ -338,8 +340,12 @@ fn rows_of_tiers(
             TierPrice::Package(price, package) => (price, package.size),
             TierPrice::Percent(percent) => (percent, Quantity::from_integer(100)),
         };
-        let mut row =
-            TierRow { number, flat_fee: tier.flat_fee, ..TierRow::open_ended(start, Some(unit_price), price_per) };
+        let mut row = TierRow {
+            number,
+            flat_fee: tier.flat_fee,
+            max_amount: tier.max_amount,
+            ..TierRow::open_ended(start, Some(unit_price), price_per)
+        };
         if let TierPrice::Package(_, package) = tier.price {
             row = row.with_package(package, bounds)?;
         }
@@ -386,6 +392,7 @@ fn rate_tier_rows(rates: &[Rate<'_>], divisors: &[Quantity], length: PeriodLengt
         prices(|row| Some(row.flat_fee).filter(|fee| !fee.is_zero()))?,
         quantities(38, |row| row.package_size.map(|size| size.metered))?,
         Arc::new(StringArray::from_iter(tiers.iter().map(|(_, row)| rounding(row)))),
+        prices(|row| row.max_amount)?,
     ];
     rows::batch(statement("rating/rate_tier")?, columns)
 }

@@ -658,6 +658,7 @@ mod tests {
             wide(rows.iter().map(|row| row.6).collect(), 28, 12),
             bounds(rows.iter().map(|row| row.7.map(|package| package.0)).collect()),
             texts(rows.iter().map(|row| row.7.map(|package| if package.1 { "started" } else { "complete" }))),
+            wide(vec![None; rows.len()], 28, 12),
         ];
         batch(RATE_TIER, columns).unwrap()
     }

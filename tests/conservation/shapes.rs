@@ -33,6 +33,8 @@ pub(super) struct Tier {
     flat_fee: Thousandths,
     /// The size of a package, and whether a started package costs as much as a complete package.
     pub(super) package: Option<(Thousandths, bool)>,
+    /// The maximum cost of the tier, at least its flat fee. Not for stairstep tiers.
+    max_amount: Option<Thousandths>,
 }
 
 #[derive(Clone, Debug)]
@@ -88,12 +90,14 @@ impl Shape {
                 Kind::Graduated => billable > start,
                 Kind::Volume | Kind::Stairstep => reached,
             };
-            cost += match tier.package {
+            let used = match tier.package {
                 None => quantity * tier.unit_price,
                 Some((size, true)) => (quantity + size - 1) / size * tier.unit_price * 1000,
                 Some((size, false)) => quantity / size * tier.unit_price * 1000,
             };
-            cost += if due { tier.flat_fee * 1000 } else { 0 };
+            let of_tier = used + if due { tier.flat_fee * 1000 } else { 0 };
+            let limit = tier.max_amount.filter(|_| self.kind != Kind::Stairstep);
+            cost += limit.map_or(of_tier, |limit| of_tier.min(limit * 1000));
             start = end;
         }
         let cost = self.maximum.map_or(cost, |maximum| cost.min(maximum * 1000));
@@ -137,6 +141,9 @@ impl Shape {
             }
             if self.kind != Kind::Stairstep {
                 keys.push(format!(r#"unit_price = "{}""#, text(tier.unit_price)));
+                if let Some(limit) = tier.max_amount {
+                    keys.push(format!(r#"max_amount = "{}""#, text(limit)));
+                }
                 if let Some((size, started)) = tier.package {
                     let rounding = if started { "started" } else { "complete" };
                     keys.push(format!(r#"package = "{}", package_rounding = "{rounding}""#, text(size)));
@@ -178,7 +185,8 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
     let bounds = prop::collection::btree_set(bound(), 0..3);
     let package = prop::option::weighted(0.3, ((1..5i128).prop_map(|size| size * 500), any::<bool>()));
     let money = || prop_oneof![Just(0i128), 1..5_000i128];
-    let tier = prop::collection::vec((money(), money(), package), 3);
+    let above_fee = prop::option::weighted(0.3, prop_oneof![Just(0i128), 1..20_000i128]);
+    let tier = prop::collection::vec((money(), money(), package, above_fee), 3);
     let free = prop_oneof![2 => Just(0i128), 1 => 1..10_000i128];
     let rounding = prop::option::weighted(0.2, prop_oneof![Just(1000i128), Just(700i128)]);
     let limit = || prop::option::weighted(0.25, 1..60_000i128);
@@ -190,7 +198,10 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
             let ends = bounds.into_iter().map(Some).chain([None]);
             let tiers = ends
                 .zip(tiers)
-                .map(|(up_to, (unit_price, flat_fee, package))| Tier { up_to, unit_price, flat_fee, package })
+                .map(|(up_to, (unit_price, flat_fee, package, above_fee))| {
+                    let max_amount = above_fee.map(|above| flat_fee + above);
+                    Tier { up_to, unit_price, flat_fee, package, max_amount }
+                })
                 .collect();
             let maximum = maximum.map(|maximum| maximum.max(minimum.unwrap_or(0)));
             Shape { kind, tiers, free, round_up_to, minimum, maximum, per, usage }

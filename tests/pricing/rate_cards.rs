@@ -64,6 +64,33 @@ fn usage_report(lake: &TestLake, project: &str) -> String {
     String::from_utf8(report).unwrap()
 }
 
+/// By the public card, 6,000 cost 50 for the first 5,000, limited from 150, and 1,000 × 0.01. The card `acme` has one
+/// price of 0.02.
+#[test]
+fn list_cost_has_the_max_amount_of_the_public_tier() {
+    let rules = r#"
+        [[rule]]
+        id = "public"
+        meter = "m"
+        sku = "M"
+        service = "S"
+        tiers = "graduated"
+        tier = [{ up_to = "5000", unit_price = "0.03", max_amount = "50" }, { unit_price = "0.01" }]
+
+        [[rule]]
+        id = "acme"
+        meter = "m"
+        card = "acme"
+        sku = "M"
+        service = "S"
+        pool = "acme"
+        unit_price = "0.02"
+        "#;
+    let lake = lake(rules).usage(["m,a,2026-10-01T10:00:00Z,6000,p", "m,e,2026-10-02T10:00:00Z,4000,s"]);
+    lake.run(OCTOBER);
+    assert_eq!(costs(&lake), ["p a 120.00 60.00", "s e 50.00 50.00"]);
+}
+
 /// For the usage of a project in a month, the public card has 0.10 up to 100 and 0.08 above. The card `acme` has 0.09
 /// and 0.07. Usage with only a public price has equal cost and list cost, and so has all usage of `solo`. The list cost
 /// of usage without a public price is its cost.

@@ -422,7 +422,12 @@ fn listed(rule: &Rule) -> ListedRule {
         Pricing::UnitPrice { amount, per } => format!("{} per {per}", amount.to_text(2)),
         Pricing::Prices { by, values } => format!("{} by {by}", count(values.len(), "price")),
         Pricing::PriceList { file, rows, .. } => format!("{} in {file}", count(rows.len(), "price")),
-        Pricing::Tiers { kind, tiers, .. } => format!("{}, {}", kind.name(), count(tiers.len(), "tier")),
+        Pricing::Tiers { kind, tiers, .. } => {
+            let limits = (1..).zip(tiers).filter_map(|(number, tier)| {
+                tier.max_amount.map(|amount| format!(", at most {} in tier {number}", amount.to_text(2)))
+            });
+            format!("{}, {}{}", kind.name(), count(tiers.len(), "tier"), limits.collect::<String>())
+        }
         Pricing::Package { unit_price, package } => {
             format!("{} per package of {}", unit_price.to_text(2), package.size)
         }

@@ -95,6 +95,7 @@ pub(super) const TIER_KEYS: &[Key] = &[
     )
     .default("started"),
     key("flat_fee", DECIMAL, "Fee for reaching the tier, charged one time.").default("0"),
+    key("max_amount", DECIMAL, "Largest cost of the tier in a pool, with its flat fee; not for stairstep tiers."),
 ];
 
 pub(super) const PACKAGE_ROUNDING: Kind = Kind::Choice(&["started", "complete"]);

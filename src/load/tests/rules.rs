@@ -601,6 +601,12 @@ fn contradictory_pools_are_errors() {
         @"rules::contradicting_pools | r.toml:9:6, r.toml:2:6 | rules `a` and `b` of pool `S` differ in `pricing_unit`: instance-hour of 1 and month of hours_in_period | write the same in both rules, or give one rule its own `pool` (default: its `sku`)"
     );
     assert_snapshot!(both(&tiers("10"), &tiers("20")), @"rules::contradicting_pools | r.toml:11:6, r.toml:2:6 | rules `a` and `b` of pool `S` differ in the bounds of their tiers | write the same in both rules, or give one rule its own `pool` (default: its `sku`)");
+    let limited = |amount: &str| {
+        let tier = format!("{{ up_to = '10', unit_price = '1', max_amount = '{amount}' }}");
+        format!("tiers = 'graduated'\ntier = [{tier}, {{ unit_price = '0' }}]\n")
+    };
+    assert_snapshot!(both(&limited("5"), &limited("6")), @"rules::contradicting_pools | r.toml:11:6, r.toml:2:6 | rules `a` and `b` of pool `S` differ in the `max_amount` of their tiers | write the same in both rules, or give one rule its own `pool` (default: its `sku`)");
+    assert_eq!(both(&limited("5"), &limited("5")), "");
     assert_eq!(both(&tiers("10"), &tiers("10")), "");
     assert_eq!(both("unit_price = '1'", "unit_price = '1'\nper = 'resource'\npool = 'other'"), "");
     let (old, new) = (tiers("10") + "valid_to = 2026-01-01", tiers("20") + "valid_from = 2026-01-01");
