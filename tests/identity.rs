@@ -225,6 +225,43 @@ fn a_retracted_file_leaves_the_records_of_other_files_and_can_be_delivered_again
     lake.assert_all_reproduced();
 }
 
+/// The second file has another quantity and another project at the same instant: it has conflicts only. It is retracted
+/// before the first file, so nothing takes the place of the first file, and no file is read again.
+#[test]
+fn a_retracted_file_of_conflicts_never_counts() {
+    let lake = lake();
+    lake.deliver("first", ["m,a,2026-10-01T10:00:00Z,5,p"]);
+    lake.run(OCTOBER);
+    lake.deliver("second", ["m,a,2026-10-01T10:00:00Z,6,q"]);
+    lake.run(OCTOBER);
+    assert_eq!(outcomes(&lake), files([("first.csv", [2, 0, 0, 0]), ("second.csv", [0, 0, 2, 0])]));
+    assert_eq!((lake.retract("second.csv", "a test"), metered(&lake, "m")), (0, "5".to_owned()));
+    assert_eq!((lake.retract("first.csv", "a test"), metered(&lake, "m")), (2, "0".to_owned()));
+    assert_eq!(lake.rows("retracted_file").len(), 2);
+    assert_eq!(lake.json(&["intake"])["files_read"], 0);
+    assert_eq!(outcomes(&lake), files([("first.csv", [0, 0, 0, 2]), ("second.csv", [0, 0, 2, 0])]));
+    // A second retraction changes nothing.
+    assert!(lake.json(&["intake", "retract", "--file", "second.csv", "--reason", "a test"])["commit"].is_null());
+}
+
+/// The arguments of a retraction are read as the ids of usage are: 4 + 2 + 1 = 7.
+#[test]
+fn a_record_is_retracted_by_every_form_of_its_ids() {
+    let lake = lake();
+    let uuid = "075CA625-701A-57EB-BAD7-CD2665EB53FB";
+    let at = "2026-10-01T10:00:00Z";
+    lake.deliver("1", [&*format!("m,{uuid},{at},4,p"), &*format!("m,caf\u{e9},{at},2,p")]);
+    lake.put("usage/1.events", event("9", at, "1"));
+    lake.run(OCTOBER);
+    assert_eq!(metered(&lake, "m"), "7");
+    for (resource, remaining) in [(uuid, "3"), (" cafe\u{301}", "1")] {
+        lake.json(&["intake", "retract", "--meter", "m", "--resource", resource, "--at", at, "--reason", "a test"]);
+        assert_eq!(metered(&lake, "m"), remaining, "{resource}");
+    }
+    lake.json(&["intake", "retract", "--event-source", " gateway-1 ", "--record", " 9", "--reason", "a test"]);
+    assert_eq!(metered(&lake, "m"), "0");
+}
+
 /// An event of 5 is in two files. Retracted alone, it counts in none of them, nor in later files, whatever its time and
 /// quantity. The right event has another id: 1 + 3 = 4.
 #[test]

@@ -26,6 +26,7 @@ use crate::intake::formats::id::digest_of_id;
 use crate::intake::resolve::collector::{Adjustment, text_of_conflict};
 use crate::intake::sample::{Delivery, Sample, samples_of};
 use crate::model::evidence::Evidence;
+use crate::model::identifier::{canonical_id, canonical_text};
 use crate::model::period::{Calendar, DayNumber, day_number};
 use crate::query::statement;
 use crate::rows;
@@ -135,11 +136,12 @@ async fn retract_file(
     reason: &str,
 ) -> Result<Changes, Error> {
     let mut changes = Changes::default();
-    let Some((first, last)) = file.period.filter(|_| file.accepted + file.duplicate > 0) else { return Ok(changes) };
+    let Some((first, last)) = file.period else { return Ok(changes) };
     let mut calendar = environment.calendar();
     if first < retention_start(transaction, &mut calendar) {
         return Err(Error::Intake(IntakeError::DeliveryExpired { file: file.url.clone() }));
     }
+    let mut has_deliveries = false;
     for bucket in 0..environment.config.buckets {
         let mut removed = Vec::new();
         for day in calendar.day_of(first)..=calendar.day_of(last) {
@@ -149,7 +151,12 @@ async fn retract_file(
                 removed.extend(samples_of(&rows)?.into_iter().map(|sample| (place, sample)));
             }
         }
+        has_deliveries |= !removed.is_empty();
         settle(environment, transaction, bucket, &removed, &mut changes).await?;
+    }
+    // A file that is already retracted has no deliveries.
+    if !has_deliveries {
+        return Ok(changes);
     }
     let of_file = changes.adjustments.entry(file.id).or_default();
     of_file.accepted -= file.accepted;
@@ -191,14 +198,13 @@ async fn retract_record(
         }
         settle(environment, transaction, bucket, &removed, &mut changes).await?;
         for (place, sample) in removed {
-            let (_, digest) = text_of_conflict(catalog, &sample);
+            let conflict = (text_of_conflict(catalog, &sample).1, sample.input_file_id);
             let adjustment = changes.adjustments.entry(sample.input_file_id).or_default();
             adjustment.retracted += 1;
             if place == Place::Sample {
                 adjustment.accepted -= 1;
-            } else if conflicts.contains(&(digest, sample.input_file_id)) {
+            } else if conflicts.contains(&conflict) && changes.accepted_conflicts.insert(conflict) {
                 adjustment.rejected -= 1;
-                changes.accepted_conflicts.insert((digest, sample.input_file_id));
             } else {
                 adjustment.duplicate -= 1;
             }
@@ -214,12 +220,12 @@ async fn retract_record(
     Ok(changes)
 }
 
-/// Whether a delivery belongs to the record of a subject.
+/// Whether a delivery belongs to the record of a subject. Ids are compared in their canonical form.
 fn record_filter(subject: &Subject, catalog: &Catalog) -> Box<dyn Fn(&Sample) -> bool + Send + Sync> {
     match subject {
         Subject::File(_) => Box::new(|_| false),
         Subject::Record { event_source: Some(source), id } => {
-            let digest = digest_of_id(&format!("{source} {id}"));
+            let digest = digest_of_id(&format!("{} {}", canonical_text(source), canonical_text(id)));
             let digests = [Evidence::event_digest(digest, true), Evidence::event_digest(digest, false)];
             Box::new(move |sample| sample.event().is_some() && digests.contains(&sample.record_digest))
         }
@@ -231,7 +237,7 @@ fn record_filter(subject: &Subject, catalog: &Catalog) -> Box<dyn Fn(&Sample) ->
             })
         }
         Subject::Instant { meter, resource_id, measured_at } => {
-            let (streams, measured_at) = (catalog.streams_of(meter, resource_id), *measured_at);
+            let (streams, measured_at) = (catalog.streams_of(meter, &canonical_id(resource_id)), *measured_at);
             Box::new(move |sample| sample.measured_at == measured_at && streams.contains(&sample.stream_id))
         }
     }
