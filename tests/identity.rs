@@ -279,7 +279,8 @@ fn a_retracted_event_stays_retracted_whichever_file_delivers_it() {
     lake.run(OCTOBER);
     assert_eq!(metered(&lake, "m"), "1");
     lake.put("usage/3.events", event("9", "2026-10-07T10:00:00Z", "5"));
-    lake.run(OCTOBER);
+    let read = lake.run(OCTOBER).intake;
+    assert_eq!((read.records_read, read.samples_accepted, read.samples_retracted), (1, 0, 2), "for two meters");
     assert_eq!(metered(&lake, "m"), "1");
     lake.put("usage/4.events", event("9", "2026-10-05T10:00:00Z", "4") + &event("9b", "2026-10-05T10:00:00Z", "3"));
     lake.run(OCTOBER);

@@ -12,17 +12,18 @@ pub(super) fn intake_group(intake: &IntakeSummary) -> Group {
     if intake.files_read == 0 {
         return Group { title: "No new usage files".to_owned(), pairs: Vec::new() };
     }
-    Group {
-        title: "Usage read".to_owned(),
-        pairs: vec![
-            ("files", grouped(intake.files_read)),
-            ("records", grouped(intake.records_read)),
-            ("  accepted", grouped(intake.samples_accepted)),
-            ("  duplicate", grouped(intake.samples_duplicate)),
-            ("  rejected", grouped(intake.records_rejected)),
-            ("  without a meter", grouped(intake.records_unmetered)),
-        ],
+    let mut pairs = vec![
+        ("files", grouped(intake.files_read)),
+        ("records", grouped(intake.records_read)),
+        ("  accepted", grouped(intake.samples_accepted)),
+        ("  duplicate", grouped(intake.samples_duplicate)),
+        ("  rejected", grouped(intake.records_rejected)),
+    ];
+    if intake.samples_retracted > 0 {
+        pairs.push(("  retracted", grouped(intake.samples_retracted)));
     }
+    pairs.push(("  without a meter", grouped(intake.records_unmetered)));
+    Group { title: "Usage read".to_owned(), pairs }
 }
 
 /// The ids of each source that were delivered with blanks or in another Unicode form.

@@ -486,6 +486,7 @@ async fn write_outcome(
         samples_accepted: total(|counts| counts.accepted),
         samples_duplicate: total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before),
         records_rejected: total(|counts| counts.rejected),
+        samples_retracted: total(|counts| counts.retracted),
         records_unmetered: total(|counts| counts.unmetered.values().sum()),
         changed_ids: changed_ids(files, collector),
         unread_inputs: Vec::new(),
@@ -503,6 +504,9 @@ async fn write_outcome(
     .into_iter()
     .map(|(name, total)| (name.to_owned(), total.to_string()))
     .collect();
+    if summary.samples_retracted > 0 {
+        transaction.totals.insert("retracted".to_owned(), summary.samples_retracted.to_string());
+    }
     if !summary.changed_ids.is_empty() {
         let count: u64 = summary.changed_ids.iter().map(|changed| changed.ids).sum();
         transaction.totals.insert("changed_ids".to_owned(), count.to_string());

@@ -23,6 +23,9 @@ pub struct IntakeSummary {
     pub samples_accepted: u64,
     pub samples_duplicate: u64,
     pub records_rejected: u64,
+    /// The number of samples that equal a retracted record.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub samples_retracted: u64,
     pub records_unmetered: u64,
     /// The ids of each source that were delivered with blanks or in another Unicode form.
     #[serde(skip_serializing_if = "Vec::is_empty")]
