@@ -262,6 +262,25 @@ fn a_record_is_retracted_by_every_form_of_its_ids() {
     assert_eq!(metered(&lake, "m"), "0");
 }
 
+/// A row is rejected, because the source lacks the decimal mark of the file. Delivered again with the mark, the row
+/// counts and its rejection is removed: 1.5 + 1 = 2.5.
+#[test]
+fn a_file_that_is_delivered_again_has_only_the_rejections_of_its_last_reading() {
+    let rows = ["m,a,2026-10-01T10:00:00Z,\"1,5\",p", "m,b,2026-10-01T10:00:00Z,1,p"];
+    let lake = lake();
+    lake.deliver("first", rows);
+    lake.run(OCTOBER);
+    assert_eq!(outcomes(&lake), files([("first.csv", [2, 0, 1, 0])]));
+    assert_eq!(lake.retract("first.csv", "a test"), 2);
+    assert_eq!(lake.rows("rejected_record").len(), 1);
+    lake.replace("conto.toml", "format = \"csv\"", "format = \"csv\"\ndecimal_mark = \",\"");
+    lake.deliver("again", rows);
+    lake.run(OCTOBER);
+    assert_eq!(outcomes(&lake), files([("again.csv", [4, 0, 0, 0])]));
+    assert!(lake.rows("rejected_record").is_empty());
+    assert_eq!(metered(&lake, "m"), "2.5");
+}
+
 /// An event of 5 is in two files. Retracted alone, it counts in none of them, nor in later files, whatever its time and
 /// quantity. The right event has another id: 1 + 3 = 4.
 #[test]

@@ -381,7 +381,7 @@ fn files_within_window(
     of(Place::Sample).chain(of(Place::RepeatedEvent)).collect()
 }
 
-/// Moves the samples that count no longer to `repeated_event`. Returns their dates and buckets.
+/// Moves the samples that no longer count to `repeated_event`. Returns their dates and buckets.
 async fn supersede(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -478,7 +478,15 @@ async fn write_outcome(
     transaction.replace("intake/unmetered_record", "all", 0, &unmetered).await?;
     let mut rejected = collector.rejected.clone();
     rejected.sort();
-    transaction.append("intake/rejected_record", "all", 0, &[rejected_rows(&rejected)?]).await?;
+    let rejected = rejected_rows(&rejected)?;
+    let outdated = collector.outdated_rejections(&again);
+    if outdated.is_empty() {
+        transaction.append("intake/rejected_record", "all", 0, &[rejected]).await?;
+    } else {
+        let mut rows = other_rejections(transaction, &outdated).await?;
+        rows.push(rejected);
+        transaction.replace("intake/rejected_record", "all", 0, &rows).await?;
+    }
     let total = |pick: fn(&Counts) -> u64| collector.files.iter().map(|(_, counts)| pick(counts)).sum::<u64>();
     let summary = IntakeSummary {
         files_read: files.len() as u64,
@@ -543,6 +551,23 @@ async fn rows_of_other_files(
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let is_other = BooleanArray::from_iter(ids.values().iter().map(|id| Some(!files.contains(id))));
         rows.push(filter_record_batch(&batch, &is_other).map_err(|error| rows::failed(relation, error))?);
+    }
+    Ok(rows)
+}
+
+/// The committed rows of `rejected_record`, without some rejections. A rejection is given as record digest and file.
+async fn other_rejections(
+    transaction: &Transaction,
+    rejections: &HashSet<(u64, u64)>,
+) -> Result<Vec<RecordBatch>, Error> {
+    let mut rows = Vec::new();
+    for batch in transaction.read("rejected_record", |_| true).await? {
+        let mut is_other = Vec::with_capacity(batch.num_rows());
+        for row in rows::each(std::slice::from_ref(&batch)) {
+            is_other.push(!rejections.contains(&(row.id("record_digest")?, row.id("input_file_id")?)));
+        }
+        let is_other = BooleanArray::from(is_other);
+        rows.push(filter_record_batch(&batch, &is_other).map_err(|error| rows::failed("rejected_record", error))?);
     }
     Ok(rows)
 }

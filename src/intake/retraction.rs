@@ -8,12 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
-};
-use arrow::compute::filter_record_batch;
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
 
-use super::{adjusted_input_files, retention_start};
+use super::{adjusted_input_files, other_rejections, retention_start};
 use crate::catalog::changed_days::ChangedDays;
 use crate::catalog::stored::read_catalog;
 use crate::catalog::streams::Catalog;
@@ -436,16 +433,7 @@ async fn write_counts(transaction: &mut Transaction, changes: &Changes) -> Resul
     if changes.accepted_conflicts.is_empty() {
         return Ok(());
     }
-    let mut rejected = Vec::new();
-    for batch in transaction.read("rejected_record", |_| true).await? {
-        let mut remains = Vec::with_capacity(batch.num_rows());
-        for row in rows::each(std::slice::from_ref(&batch)) {
-            let key = (row.id("record_digest")?, row.id("input_file_id")?);
-            remains.push(!changes.accepted_conflicts.contains(&key));
-        }
-        let remains = BooleanArray::from(remains);
-        rejected.push(filter_record_batch(&batch, &remains).map_err(|error| rows::failed("rejected_record", error))?);
-    }
+    let rejected = other_rejections(transaction, &changes.accepted_conflicts).await?;
     transaction.replace("intake/rejected_record", "all", 0, &rejected).await?;
     Ok(())
 }

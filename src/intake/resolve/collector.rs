@@ -243,6 +243,13 @@ impl<'a> Collector<'a> {
         false
     }
 
+    /// The stored rejections of files that this run has read again without finding these rejections: record digest and
+    /// file.
+    pub fn outdated_rejections(&self, read_again: &HashSet<u64>) -> HashSet<(u64, u64)> {
+        let stored = self.stored_rejections.iter().filter_map(|(digest, file)| Some((*digest, (*file)?)));
+        stored.filter(|(_, file)| read_again.contains(file)).collect()
+    }
+
     /// Adds the result of de-duplicating one date and bucket to the counts of the files.
     pub fn count_outcome(&mut self, outcome: &DedupResult) {
         for ((_, counts), added) in self.files.iter_mut().zip(&outcome.file_counts) {
