@@ -170,6 +170,31 @@ fn an_earlier_delivery_moves_an_event_to_a_closed_month() {
     assert_eq!(lake.run_closed(NOVEMBER), ["p p -5.00 EUR late_usage credit note"]);
 }
 
+/// The presence meter has one sample for the events 1 and 2 at 12:00. The event 1 is delivered at 10:00 too, so the
+/// sample at 12:00 is of the event 2. After a delivery of the event 2 at 11:00, no event counts at 12:00.
+#[test]
+fn another_event_of_the_instant_takes_the_place_of_a_superseded_one() {
+    let lake = lake();
+    let at = |id: &str, hour: u32| event(id, &format!("2026-10-05T{hour}:00:00Z"), "1");
+    let hours = || {
+        let query = "SELECT EXTRACT(hour FROM window_start) AS hour FROM metered_usage JOIN series USING (series_id) \
+                     JOIN stream USING (stream_id) WHERE meter = 'seen' ORDER BY hour";
+        lake.sql(query)
+    };
+    lake.put("usage/1.events", at("1", 12) + &at("2", 12));
+    lake.run(OCTOBER);
+    assert_eq!(hours(), ["12"]);
+    lake.put("usage/2.events", at("1", 10));
+    lake.run(OCTOBER);
+    assert_eq!(hours(), ["10", "12"]);
+    lake.put("usage/3.events", at("2", 11));
+    lake.run(OCTOBER);
+    assert_eq!(hours(), ["10", "11"]);
+    let expected = [("1.events", [0, 4, 0, 0]), ("2.events", [2, 0, 0, 0]), ("3.events", [2, 0, 0, 0])];
+    assert_eq!((outcomes(&lake), metered(&lake, "m")), (files(expected), "2".to_owned()));
+    lake.assert_all_reproduced();
+}
+
 /// A repetition with another quantity is listed as a conflict. If the first delivery is retracted, the other takes its
 /// place and is a conflict no longer.
 #[test]

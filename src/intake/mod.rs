@@ -30,9 +30,10 @@ use arrow::compute::filter_record_batch;
 
 use crate::intake::deduplicate::merge::{self, Committed, Place};
 use crate::intake::deduplicate::pending_samples::Unsorted;
-use crate::intake::deduplicate::repeated_events::{CommittedFile, RepeatedEvents};
+use crate::intake::deduplicate::repeated_events::{CommittedFile, EventTimes, RepeatedEvents};
 use crate::intake::deduplicate::retracted_records::RetractedRecords;
-use crate::intake::deduplicate::stored_deliveries;
+use crate::intake::deduplicate::stored_deliveries::{self, PLACES};
+use crate::intake::deduplicate::successors::{deliveries_of, successor};
 
 use crate::error::Error;
 use crate::intake::resolve::binding::Bindings;
@@ -401,7 +402,46 @@ async fn supersede(
         stored_deliveries::relocate(transaction, to, day, piece.bucket, is_superseded).await?;
         touched.insert((day, piece.bucket));
     }
+    replace_superseded(environment, transaction, collector, piece).await?;
     Ok(touched)
+}
+
+/// Lets deliveries of other events take the places of superseded samples. Only meters that are not additive have such
+/// deliveries, because they have one sample for all events of an instant.
+async fn replace_superseded(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    collector: &mut Collector<'_>,
+    piece: &Piece,
+) -> Result<(), Error> {
+    let mut calendar = environment.calendar();
+    let window = environment.config.duplicate_window_microseconds();
+    let superseded = piece.events.superseded.iter().map(|(sample, _)| sample);
+    let shared = superseded.filter(|sample| sample.identity().2 != sample.record_digest).map(Sample::identity);
+    let groups = deliveries_of(transaction, &mut calendar, piece.bucket, shared).await?;
+    let instants = groups.keys().map(|(_, measured_at, _)| *measured_at);
+    let Some((first, last)) = instants.clone().min().zip(instants.max()) else { return Ok(()) };
+    let events: HashSet<(u64, u64)> = groups.values().flatten().filter_map(|(_, sample)| sample.event()).collect();
+    let mut committed = Vec::new();
+    for day in calendar.day_of(first.saturating_sub(window))..=calendar.day_of(last) {
+        for place in PLACES {
+            let is_of_event = |sample: &Sample| sample.event().is_some_and(|event| events.contains(&event));
+            committed.extend(stored_deliveries::read(transaction, place, day, piece.bucket, is_of_event).await?);
+        }
+    }
+    let times = EventTimes::of(&committed);
+    let has_earlier =
+        |sample: &Sample| times.has_earlier(sample, window) || piece.events.earlier_delivery(sample).is_some();
+    for group in groups.values() {
+        let Some((from, sample)) = successor(group, None, has_earlier).map(|index| group[index]) else {
+            continue;
+        };
+        let day = calendar.day_of(sample.measured_at);
+        let is_successor = |other: &Sample| other.delivery() == sample.delivery();
+        stored_deliveries::relocate(transaction, (from, Place::Sample), day, piece.bucket, is_successor).await?;
+        collector.count_successor(&sample);
+    }
+    Ok(())
 }
 
 /// The committed deliveries with which pending samples of a date and bucket are compared.

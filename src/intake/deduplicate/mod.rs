@@ -14,3 +14,4 @@ pub mod pending_samples;
 pub mod repeated_events;
 pub mod retracted_records;
 pub mod stored_deliveries;
+pub mod successors;

@@ -44,7 +44,7 @@ pub struct CommittedFile {
 pub struct RepeatedEvents {
     window_microseconds: i64,
     deliveries: HashMap<(u64, u64), Vec<Sample>>,
-    /// The committed samples that count no longer, because a pending delivery has an earlier time; each with that
+    /// The committed samples that no longer count, because a pending delivery has an earlier time; each with that
     /// delivery.
     pub superseded: Vec<(Sample, Sample)>,
 }

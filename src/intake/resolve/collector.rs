@@ -110,6 +110,8 @@ pub struct Collector<'a> {
     pub files: Vec<(u64, Counts)>,
     /// The changed outcomes of files that this run does not read, by file.
     pub adjustments: BTreeMap<u64, Adjustment>,
+    /// Stored rejections as conflicts that no longer apply: record digest and file.
+    accepted_conflicts: HashSet<(u64, u64)>,
     /// Whether the records of the current file are events, whose ids identify them at every time.
     reads_events: bool,
     /// Whether any file contains events.
@@ -172,6 +174,7 @@ impl<'a> Collector<'a> {
             stored_rejections,
             files: Vec::new(),
             adjustments: BTreeMap::new(),
+            accepted_conflicts: HashSet::new(),
             reads_events: false,
             has_events: false,
             key: Vec::new(),
@@ -243,11 +246,11 @@ impl<'a> Collector<'a> {
         false
     }
 
-    /// The stored rejections of files that this run has read again without finding these rejections: record digest and
-    /// file.
+    /// The stored rejections that no longer apply: record digest and file. A file that is read again has only the
+    /// rejections of its last reading.
     pub fn outdated_rejections(&self, read_again: &HashSet<u64>) -> HashSet<(u64, u64)> {
         let stored = self.stored_rejections.iter().filter_map(|(digest, file)| Some((*digest, (*file)?)));
-        stored.filter(|(_, file)| read_again.contains(file)).collect()
+        stored.filter(|(_, file)| read_again.contains(file)).chain(self.accepted_conflicts.iter().copied()).collect()
     }
 
     /// Adds the result of de-duplicating one date and bucket to the counts of the files.
@@ -277,7 +280,7 @@ impl<'a> Collector<'a> {
             && described.is_some_and(|(existing, new)| existing.or(new) == *existing && new.or(existing) == *existing)
     }
 
-    /// Counts a sample of an earlier run that counts no longer, because another delivery of its event has an earlier
+    /// Counts a sample of an earlier run that no longer counts, because another delivery of its event has an earlier
     /// time.
     pub fn count_superseded(&mut self, sample: &Sample, earlier: &Sample) {
         // The outcomes of a file that is read again are counted again.
@@ -296,6 +299,24 @@ impl<'a> Collector<'a> {
             self.add_conflict(sample, earlier, sample.input_file_id, raw_text, digest);
         } else {
             adjustment.duplicate += 1;
+        }
+    }
+
+    /// Counts a delivery of an earlier run that takes the place of a superseded sample.
+    pub fn count_successor(&mut self, sample: &Sample) {
+        let file = sample.input_file_id;
+        if self.files.iter().any(|(id, _)| *id == file) {
+            return;
+        }
+        let (_, digest) = text_of_conflict(&self.catalog, sample);
+        let adjustment = self.adjustments.entry(file).or_default();
+        adjustment.accepted += 1;
+        if self.stored_rejections.get(&digest) == Some(&Some(file)) {
+            adjustment.rejected -= 1;
+            self.stored_rejections.remove(&digest);
+            self.accepted_conflicts.insert((digest, file));
+        } else {
+            adjustment.duplicate -= 1;
         }
     }
 
