@@ -1,4 +1,4 @@
--- retracted_record: a record that was retracted by itself. Its deliveries do not count.
+-- retracted_record: a single record that was retracted. Its deliveries do not count.
 --
 -- grain   stream_id, measured_at, record_digest, reported_series_id, quantity, log_entry
 -- by      src/intake/retraction.rs

@@ -148,7 +148,7 @@ impl QuoteCommand {
         let mut book = (*rules).clone();
         for other in &mut book.rules {
             other.examples = if other.id == self.rule { vec![example.clone()] } else { Vec::new() };
-            // A single quantity is that of the percentile, not of one window among many of zero.
+            // A single quantity is the quantity of the percentile. As one of many windows, it would not count.
             if let Some(percentile) = other.percentile.as_mut().filter(|_| self.usage.is_none()) {
                 percentile.missing_windows = MissingWindows::Ignore;
             }

@@ -47,7 +47,7 @@ pub struct InputFile {
     /// The planned select, with the schema that it was planned against.
     mapping: Option<(Mapping, SchemaRef)>,
     defaults: BTreeMap<String, String>,
-    /// Whether the content is nothing but a byte order mark, blank lines, or neither. Such a file has no records.
+    /// Whether the content is empty, or only a byte order mark and blank lines. Such a file has no records.
     is_blank: bool,
     content: Content,
 }
@@ -429,7 +429,7 @@ async fn columns_of(file: &mut InputFile, sink: &impl RecordSink) -> Result<Resu
     Ok(Ok(()))
 }
 
-/// Whether a file contains nothing but a byte order mark and blank lines. A damaged file is not blank.
+/// Whether a file is empty, or contains only a byte order mark and blank lines. A damaged file is not blank.
 fn is_blank(text: &mut Text) -> std::io::Result<bool> {
     let mut is_start = true;
     loop {
