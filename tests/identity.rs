@@ -306,6 +306,48 @@ fn a_file_that_is_delivered_again_has_only_the_rejections_of_its_last_reading() 
     assert_eq!(metered(&lake, "m"), "2.5");
 }
 
+/// Two tables in UTF-16 are rejected, each with a row of its own. A compressed file ends too early. After a retraction,
+/// a table is read with the new keys of its source: 1.5. The other files no longer block the close.
+#[test]
+fn a_file_with_rejected_records_can_be_retracted_and_delivered_again() {
+    let lake = lake();
+    let text = "\u{feff}meter,resource_id,measured_at,quantity,project_id\nm,a,2026-10-01T10:00:00Z,\"1,5\",p\n";
+    let utf_16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let table = utf_16(text);
+    lake.put("usage/table.csv", &table);
+    lake.put("usage/other.csv", utf_16(&text.replace("1,5", "2,5")));
+    lake.put("usage/half.events", [0x1f, 0x8b, 8, 0]);
+    lake.run(OCTOBER);
+    let reasons = || lake.sql("SELECT reason FROM rejected_record ORDER BY reason");
+    assert_eq!(reasons(), ["not_text", "not_text", "truncated"]);
+    let set_keys = |keys: &str| {
+        let source = "[[source]]\nname = \"table\"\nformat = \"csv\"\npath = \"usage/*.csv\"";
+        lake.configure(format!("{source}\n{keys}"));
+    };
+    set_keys("encoding = \"utf-16le\"");
+    lake.put("usage/table.csv", &table);
+    lake.run(OCTOBER);
+    assert_eq!(reasons(), ["not_text", "not_text", "truncated"], "the content is known");
+    for file in ["table.csv", "other.csv", "half.events"] {
+        assert_eq!((lake.retract(file, "a test"), lake.retract(file, "a test")), (0, 0));
+    }
+    assert!(reasons().is_empty());
+    assert!(outcomes(&lake).values().all(|counts| *counts == [0, 0, 0, 1]));
+    lake.put("usage/table.csv", &table);
+    lake.run(OCTOBER);
+    assert_eq!(reasons(), ["bad_quantity"]);
+    lake.retract("table.csv", "a test");
+    set_keys("encoding = \"utf-16le\"\ndecimal_mark = \",\"");
+    lake.put("usage/table.csv", &table);
+    lake.run(OCTOBER);
+    assert!(reasons().is_empty());
+    assert_eq!(outcomes(&lake)["table.csv"], [2, 0, 0, 0]);
+    assert_eq!(lake.column("invoice", "total_without_tax"), ["1.5000"]);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.assert_audited(&[OCTOBER]);
+    lake.assert_all_reproduced();
+}
+
 /// An event of 5 is in two files. Retracted alone, it counts in none of them, nor in later files, whatever its time and
 /// quantity. The right event has another id: 1 + 3 = 4.
 #[test]

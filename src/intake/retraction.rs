@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
 
-use super::{adjusted_input_files, other_rejections, retention_start};
+use super::{adjusted_input_files, other_rejections, retention_start, retracted_files};
 use crate::catalog::changed_days::ChangedDays;
 use crate::catalog::stored::read_catalog;
 use crate::catalog::streams::Catalog;
@@ -75,6 +75,7 @@ struct File {
     modified_at: Option<i64>,
     accepted: i64,
     duplicate: i64,
+    rejected: i64,
     period: Option<(i64, i64)>,
 }
 
@@ -86,8 +87,8 @@ struct Changes {
     /// The deliveries that take the place of removed samples.
     promoted: Vec<Sample>,
     adjustments: BTreeMap<u64, Adjustment>,
-    /// Rejections as conflicts that no longer apply: record digest and file.
-    accepted_conflicts: HashSet<(u64, u64)>,
+    /// Rejections that no longer apply: record digest and file.
+    ended_rejections: HashSet<(u64, u64)>,
     touched: BTreeSet<(DayNumber, u32)>,
 }
 
@@ -124,7 +125,8 @@ pub async fn retract(
     Ok((ChangedDays { catalog, touched: changes.touched, ..ChangedDays::default() }, retracted))
 }
 
-/// Removes the deliveries of a file.
+/// Removes the deliveries of a file. A file whose records were all rejected is retracted too, so that its content can
+/// be delivered again.
 async fn retract_file(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -134,32 +136,36 @@ async fn retract_file(
     reason: &str,
 ) -> Result<Changes, Error> {
     let mut changes = Changes::default();
-    let Some((first, last)) = file.period else { return Ok(changes) };
+    let is_without_outcome = file.accepted + file.duplicate + file.rejected == 0;
+    if is_without_outcome || retracted_files(transaction).await?.is_retracted(&file.sha256, file.modified_at) {
+        return Ok(changes);
+    }
     let mut calendar = environment.calendar();
-    if first < retention_start(transaction, &mut calendar) {
+    if file.period.is_some_and(|(first, _)| first < retention_start(transaction, &mut calendar)) {
         return Err(Error::Intake(IntakeError::DeliveryExpired { file: file.url.clone() }));
     }
-    let mut has_deliveries = false;
+    let days = file.period.map(|(first, last)| calendar.day_of(first)..=calendar.day_of(last));
     for bucket in 0..environment.config.buckets {
         let mut removed = Vec::new();
-        for day in calendar.day_of(first)..=calendar.day_of(last) {
+        for day in days.iter().cloned().flatten() {
             for place in PLACES {
                 let is_of_file = |sample: &Sample| sample.input_file_id == file.id;
                 let rows = stored_deliveries::remove(transaction, place, day, bucket, is_of_file).await?;
                 removed.extend(samples_of(&rows)?.into_iter().map(|sample| (place, sample)));
             }
         }
-        has_deliveries |= !removed.is_empty();
         settle(environment, transaction, bucket, &removed, &mut changes).await?;
-    }
-    // A file that is already retracted has no deliveries.
-    if !has_deliveries {
-        return Ok(changes);
     }
     let of_file = changes.adjustments.entry(file.id).or_default();
     of_file.accepted -= file.accepted;
     of_file.duplicate -= file.duplicate;
     of_file.retracted += file.accepted + file.duplicate;
+    // No other file has such a rejection, because its digest contains the file.
+    for digest in rejections_without_content(transaction, file.id).await? {
+        changes.ended_rejections.insert((digest, file.id));
+        of_file.rejected -= 1;
+        of_file.retracted += 1;
+    }
     count_promoted(catalog, conflicts, &mut changes);
     let commit = i64::try_from(transaction.snapshot.next_sequence()).unwrap_or(i64::MAX);
     let columns: Vec<ArrayRef> = vec![
@@ -201,7 +207,7 @@ async fn retract_record(
             adjustment.retracted += 1;
             if place == Place::Sample {
                 adjustment.accepted -= 1;
-            } else if conflicts.contains(&conflict) && changes.accepted_conflicts.insert(conflict) {
+            } else if conflicts.contains(&conflict) && changes.ended_rejections.insert(conflict) {
                 adjustment.rejected -= 1;
             } else {
                 adjustment.duplicate -= 1;
@@ -356,12 +362,24 @@ fn count_promoted(catalog: &Catalog, conflicts: &HashSet<(u64, u64)>, changes: &
         let adjustment = changes.adjustments.entry(sample.input_file_id).or_default();
         adjustment.accepted += 1;
         let conflict = (text_of_conflict(catalog, sample).1, sample.input_file_id);
-        if conflicts.contains(&conflict) && changes.accepted_conflicts.insert(conflict) {
+        if conflicts.contains(&conflict) && changes.ended_rejections.insert(conflict) {
             adjustment.rejected -= 1;
         } else {
             adjustment.duplicate -= 1;
         }
     }
+}
+
+/// The digests of the rejections of a file that have no readable content, such as a file in another encoding.
+async fn rejections_without_content(transaction: &Transaction, input_file_id: u64) -> Result<Vec<u64>, Error> {
+    let mut digests = Vec::new();
+    for row in rows::each(&transaction.read("rejected_record", |_| true).await?) {
+        let is_unreadable = row.text("reason")? == "not_text" || row.text("raw_text")?.is_empty();
+        if row.id("input_file_id")? == input_file_id && is_unreadable {
+            digests.push(row.id("record_digest")?);
+        }
+    }
+    Ok(digests)
 }
 
 /// The rejections as conflicts: record digest and file.
@@ -383,10 +401,10 @@ async fn write_counts(transaction: &mut Transaction, changes: &Changes) -> Resul
     let files = transaction.read("input_file", |_| true).await?;
     let files = adjusted_input_files(&files, &changes.adjustments)?;
     transaction.replace("intake/input_file", "all", 0, &files).await?;
-    if changes.accepted_conflicts.is_empty() {
+    if changes.ended_rejections.is_empty() {
         return Ok(());
     }
-    let rejected = other_rejections(transaction, &changes.accepted_conflicts).await?;
+    let rejected = other_rejections(transaction, &changes.ended_rejections).await?;
     transaction.replace("intake/rejected_record", "all", 0, &rejected).await?;
     Ok(())
 }
@@ -425,6 +443,7 @@ async fn files(transaction: &Transaction) -> Result<Vec<File>, Error> {
                 modified_at: valid(modified_at, index),
                 accepted: row.number("accepted_count")?,
                 duplicate: row.number("duplicate_count")?,
+                rejected: row.number("rejected_count")?,
                 period: valid(first, index).zip(valid(last, index)),
             });
         }

@@ -204,8 +204,9 @@ impl<'a> Collector<'a> {
     fn add_rejected(&mut self, reason: Reason, detail: String, line: u64, meter: Option<&str>, raw: &[u8]) {
         let mut digest_of = raw.to_vec();
         digest_of.extend_from_slice(meter.unwrap_or_default().as_bytes());
-        // A record without readable content is identified by its location and its problem.
-        if raw.is_empty() {
+        // A record without readable content is identified by its location and its problem. The raw content of a file
+        // that is not text is only its beginning.
+        if raw.is_empty() || reason == Reason::NotText {
             digest_of.extend_from_slice(&self.files[self.file()].0.to_le_bytes());
             digest_of.extend_from_slice(&line.to_le_bytes());
             digest_of.extend_from_slice(detail.as_bytes());
