@@ -260,3 +260,28 @@ fn explain_adds_up_for_every_charge_kind() {
         assert!(kinds.iter().any(|known| known == kind), "no {kind} among {kinds:?}");
     }
 }
+
+/// October has 8 units, and 5 late ones are charged by the invoice of November. The file of the 8 units is retracted,
+/// delivered and retracted again: it has one sample.
+#[test]
+fn a_charge_of_an_earlier_month_is_explained_by_quantity_and_price() {
+    let lake = TestLake::of_one_rule("aggregation = \"sum\"", "unit_price = \"1\"");
+    let october = ["m,a,2026-10-05T10:00:00Z,8,p"];
+    lake.deliver("october", october);
+    lake.close("2026-10", "2026-11-02");
+    lake.deliver("late", ["m,a,2026-10-06T10:00:00Z,5,p"]);
+    lake.close("2026-10", "2026-11-03");
+    lake.deliver("november", ["m,a,2026-11-05T10:00:00Z,3,p"]);
+    lake.close("2026-11", "2026-12-02");
+    let explained = lake.explain("INV-2026-00002/2");
+    assert!(explained.contains("\n5 u at 1.00 EUR: 5.00 EUR\n"), "{explained}");
+    for name in ["october", "again"] {
+        lake.deliver(name, october);
+        lake.run("2026-10");
+        lake.retract(&format!("{name}.csv"), "a test");
+    }
+    let line = lake.explain_json("INV-2026-00001/1");
+    let samples: Vec<&Value> =
+        line["lines"].as_array().unwrap().iter().map(|line| &line["files"][0]["samples"]).collect();
+    assert_eq!(samples, [&Value::from(1)], "{line:#}");
+}

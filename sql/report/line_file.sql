@@ -23,8 +23,12 @@ counted AS (
     AND withdrawn_sample.record_digest = sample.record_digest
   WHERE withdrawn_sample.stream_id IS NULL
   UNION ALL
-  SELECT input_file_id, stream_id, measured_at
-  FROM withdrawn_sample
+  SELECT withdrawn.input_file_id, withdrawn.stream_id, withdrawn.measured_at
+  FROM (
+    -- A file that is delivered again after its retraction can be retracted again.
+    SELECT DISTINCT input_file_id, stream_id, measured_at, record_digest
+    FROM withdrawn_sample
+  ) AS withdrawn
 )
 SELECT input_file.url,
        input_file.sha256,

@@ -685,6 +685,10 @@ fn print_amount(context: &Context, line: &ExplainedLine) {
     } else if line.unit.is_empty() {
         let kind = line.charge_kind.replace('_', " ");
         printer.line(&format!("{kind}{}{net} {currency}", if kind.is_empty() { "" } else { ": " }));
+    } else if line.charge_kind != "percent" {
+        // The line brings a charge of an earlier month forward.
+        let (quantity, unit, price, priced) = (&line.quantity, &line.unit, &line.unit_price, &line.price_currency);
+        printer.line(&format!("{quantity} {unit} at {price} {priced}{per}: {net} {currency}"));
     } else {
         // The line is a percentage of other lines of the invoice.
         printer.line(&format!("{} % of {} {}: {net}", line.unit_price, line.quantity, line.unit));
