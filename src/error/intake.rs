@@ -35,8 +35,8 @@ pub enum IntakeError {
     )]
     NoSuchDelivery { file: String, found: Vec<String> },
     #[error(
-        "{record} has no sample in the lake\nThe samples of closed months may have expired. Name a record without an \
-         id by --meter, --resource and --at"
+        "{record} has no sample in the lake\nThe samples of closed months may have expired. The id of an element of a \
+         list ends with its position, as in `9[0]`. Name a record without an id by --meter, --resource and --at"
     )]
     NoSuchRecord { record: String },
     #[error("`{file}` cannot be retracted: it has usage of closed months whose samples expired")]
