@@ -259,3 +259,16 @@ fn two_lists_in_one_select_are_refused_with_the_remedy() {
     assert!(problem.message.ends_with(expected), "{}", problem.message);
     assert_eq!(problem.hint.as_deref(), Some("write one select for each list, and connect them with UNION ALL"));
 }
+
+/// A file whose lists are all empty is read, although it has none of the fields of the elements. It states that nothing
+/// was used.
+#[test]
+fn a_file_of_empty_lists_has_no_usage() {
+    let lake = lake("json", OF_JSON);
+    lake.put("in/used", jsonl());
+    let empty = data("e-9", EVENTS[0].1, &[]);
+    lake.put("in/quiet", format!("{empty}\n"));
+    lake.run(PERIOD);
+    assert!(lake.rows("unread_input").is_empty());
+    assert_eq!(invoiced(&lake), INVOICED);
+}

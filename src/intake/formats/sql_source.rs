@@ -159,6 +159,7 @@ impl Fields {
         let Self { fields, of_elements } = self;
         let mut of_elements = of_elements.unwrap_or_default();
         let mut positions = BTreeSet::new();
+        let mut added = BTreeSet::new();
         for name in names {
             if fields.contains(name) || of_elements.contains(name) {
                 continue;
@@ -170,12 +171,13 @@ impl Fields {
                 let elements = format!("{list}[]");
                 let mut known = of_elements.range(elements.clone()..).take_while(|other| other.starts_with(&elements));
                 if path.has_position() || (is_known(list) && known.next().is_none()) {
-                    of_elements.insert(name.clone());
+                    added.insert(name.clone());
                 }
             } else if path.has_position() && name.split_once('[').is_some_and(|(list, _)| is_known(list)) {
                 positions.insert(name.clone());
             }
         }
+        of_elements.extend(added);
         let element = Arc::new(Field::new("element", DataType::Utf8, true));
         let of_list = of_elements.iter().filter(|name| !fields.contains(*name)).map(|name| {
             let list = path::list_of(name).unwrap_or_default().to_owned();
