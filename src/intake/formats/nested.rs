@@ -1,5 +1,5 @@
-//! Columns inside the structs and lists of Arrow data, by [path](crate::model::path), and the place of a record that is
-//! the element of a list.
+//! Columns inside the structs and lists of Arrow data, by [path](mod@crate::model::path), and the place of a record
+//! that is the element of a list.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

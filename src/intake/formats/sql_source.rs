@@ -4,7 +4,7 @@
 //! Values of CSV and JSON stay text as written, so that no number is converted to a float. The select interprets them.
 //! For the same reason, a Parquet float becomes the shortest text that identifies the float.
 //!
-//! A value inside objects, structs and lists is a column whose name is its [path](crate::model::path), such as
+//! A value inside objects, structs and lists is a column whose name is its [path](mod@crate::model::path), such as
 //! `"usage.tokens"`. A path to every element of a list (`"measures[].tokens"`) is a [column of
 //! lists](crate::query::lists). A JSON array is also a column with its JSON text.
 
