@@ -236,4 +236,6 @@ fn a_pull_survives_a_restart_of_the_server() {
     assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 1));
     // One request for the names, four requests on each of 31 dates, and repeated requests to the dead server.
     assert!(requests.load(Ordering::SeqCst) > 1 + 4 * 31, "{requests:?}");
+    // The thread of the proxy has the server until the end of all tests, so the server is not dropped.
+    server.lock().unwrap().process.kill();
 }
