@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::test_lake::{TestLake, assert_same_files, assert_same_text, hours_of, stderr_of, without_index};
+use crate::test_lake::{TestLake, assert_same_text, hours_of, stderr_of};
 
 const OCTOBER: &str = "2026-10";
 const NOVEMBER: &str = "2026-11";
@@ -98,28 +98,6 @@ fn the_order_of_accounts_terms_rules_and_usage_changes_no_document() {
     let found = other.documents(OCTOBER);
     for name in ["invoices.csv", "invoice_lines.csv", "allowances.csv", "usage.csv"] {
         assert_same_text(&documents[name], &found[name], name);
-    }
-}
-
-/// The query engine has one thread for each available processor. One processor and all processors of this machine
-/// produce the same bytes.
-#[test]
-fn the_number_of_threads_changes_no_byte() {
-    let all = sample();
-    // Documents contain the paths of rule files, so each run uses its own directory as the current directory.
-    let run = |lake: &TestLake, program: &mut Command| {
-        program.args(["run", "--period", OCTOBER]).current_dir(lake.path("")).output()
-    };
-    let program = env!("CARGO_BIN_EXE_conto");
-    assert_eq!(run(&all, &mut Command::new(program)).unwrap().status.code(), Some(4));
-    let one = sample();
-    match run(&one, Command::new("taskset").args(["-c", "0"]).arg(program)) {
-        Ok(output) if output.status.code() == Some(4) => {
-            assert_same_files(&all.results(), &one.results(), "on one processor");
-            let pages = |lake: &TestLake| without_index(lake.documents(OCTOBER));
-            assert_same_files(&pages(&all), &pages(&one), "on one processor");
-        }
-        _ => println!("skipped: `taskset` is not installed, or cannot set processors"),
     }
 }
 

@@ -34,6 +34,7 @@
 //! | processes that are killed at every step of a write | `crash` |
 //! | full disks, permissions, damaged files, fsync | `faults` |
 //! | `--memory-limit` | `memory` |
+//! | equal bytes with other processors, limits and orders of files | `same_bytes` |
 //! | **Whole runs** | |
 //! | conservation laws on random input, unusual input | `conservation` |
 //! | reports of users of other programs, each with its right result: `tests/reports/` | `reports` |
@@ -87,6 +88,7 @@ mod relations;
 mod reports; // slow
 mod resellers; // slow
 mod rules;
+mod same_bytes; // slow
 mod samples; // slow
 mod servers; // slow
 mod sources; // slow

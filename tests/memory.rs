@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::test_lake::{TestLake, USAGE_COLUMNS, without_index};
+use crate::test_lake::{TestLake, USAGE_COLUMNS, assert_same_files, without_index};
 
 const LIMIT_BYTES: usize = 128 << 20;
 
@@ -70,4 +70,52 @@ fn memory_stays_within_the_limit_and_no_result_changes() {
     assert!(!message_of_free.contains("--memory-limit"), "{message_of_free}");
     assert_eq!(limited.results(), free.results());
     assert_eq!(without_index(limited.documents("2026-10")), without_index(free.documents("2026-10")));
+}
+
+/// A month in which most usage has no price. `unrated_usage` is the result of a statement, so the engine cuts its
+/// batches by the memory limit.
+#[test]
+fn unrated_usage_has_the_same_files_under_any_memory_limit() {
+    let world = || {
+        let lake = TestLake::new().config("buckets = 1").rules(
+            r#"
+            [[meter]]
+            name = "m"
+            aggregation = "sum"
+            unit = "hour"
+
+            [[rule]]
+            id = "r"
+            meter = "m"
+            sku = "CMP"
+            service = "Compute"
+            unit_price = "0.01"
+            when = "project_id = 'p0'"
+            "#,
+        );
+        let mut rows = format!("{USAGE_COLUMNS}\n");
+        for day in 1..=25 {
+            for machine in 0..1_000 {
+                let project = machine % 50;
+                writeln!(rows, "m,machine-{machine},2026-10-{day:02}T12:00:00Z,{day},p{project}").unwrap();
+            }
+        }
+        lake.put("usage/october.csv", rows);
+        lake
+    };
+    let lake = world();
+    lake.succeeds(&["run", "--period", "2026-10"]);
+    // `input_file` contains the times of the files, which differ between the worlds.
+    let files_of = |lake: &TestLake| {
+        let mut files = lake.files("lake/data");
+        files.retain(|path, _| !path.starts_with("input_file/"));
+        files
+    };
+    for limit in ["192MiB", "256MiB", "512MiB"] {
+        let again = lake.succeeds(&["run", "--period", "2026-10", "--memory-limit", limit]);
+        assert!(again.contains("Nothing changed"), "{limit}: {again}");
+        let other = world();
+        other.succeeds(&["run", "--period", "2026-10", "--memory-limit", limit]);
+        assert_same_files(&files_of(&lake), &files_of(&other), limit);
+    }
 }
