@@ -10,16 +10,24 @@
 --         reason       TEXT not null
 --         quantity     DECIMAL(38,9) not null   in metered units
 --         unit         TEXT not null
+--
+-- Usage is summed by series before the join, because the engine keeps the left side of a join in memory.
+WITH summed AS (
+  SELECT series_id, component, reason,
+         SUM(CAST(consumed_quantity AS DECIMAL(50,9))) AS quantity
+  FROM unrated_usage
+  GROUP BY series_id, component, reason
+)
 SELECT active_series.account_id,
        active_series.project_id,
        active_series.meter,
        active_series.resource_id,
-       unrated_usage.component,
-       unrated_usage.reason,
-       CAST(SUM(CAST(unrated_usage.consumed_quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS quantity,
+       summed.component,
+       summed.reason,
+       CAST(SUM(summed.quantity) AS DECIMAL(38,9)) AS quantity,
        active_series.unit
-FROM unrated_usage
-JOIN active_series ON active_series.series_id = unrated_usage.series_id
+FROM active_series
+JOIN summed ON summed.series_id = active_series.series_id
 GROUP BY active_series.account_id, active_series.project_id, active_series.meter, active_series.resource_id,
-         unrated_usage.component, unrated_usage.reason, active_series.unit
+         summed.component, summed.reason, active_series.unit
 ORDER BY account_id NULLS LAST, project_id NULLS LAST, meter, resource_id, component, reason
