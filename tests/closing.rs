@@ -11,6 +11,7 @@
 //! | `sums` | all documents of a month together: net amounts, taxes and totals of one invoice |
 //! | `restatements` | changed rules, accounts, sellers and programs: `conto restate` |
 //! | `committed_inputs` | the inputs that a close records: reproduction of every commit, branding, explanations |
+//! | `sign_off` | approvals, forced closes, `--dry-run` and the month-end pack |
 //! | `integrity` | damaged and missing files of a closed month |
 
 mod blockers;
@@ -21,6 +22,7 @@ mod late_usage;
 mod numbers;
 mod restatements;
 mod several_taxes;
+mod sign_off;
 mod sums;
 mod taxes;
 

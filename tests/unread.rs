@@ -189,9 +189,9 @@ fn unread_inputs_count_against_max_rejected_and_block_a_close() {
 #[test]
 fn force_records_the_unread_inputs_of_a_close() {
     let lake = small();
-    lake.close_command(PERIOD, "2026-11-02").arg("--force").output().unwrap();
-    let remarks = lake.remarks(lake.last_close(PERIOD));
-    assert!(remarks.len() == 1 && remarks[0].contains("closed despite: 1 input could not be read"), "{remarks:?}");
+    lake.close_command(PERIOD, "2026-11-02").args(["--force", "--reason", "a test"]).output().unwrap();
+    let blockers = lake.overridden_blockers(lake.last_close(PERIOD));
+    assert!(blockers.len() == 1 && blockers[0].starts_with("unread_input 1 of 0: 1 input could not"), "{blockers:?}");
 }
 
 #[test]

@@ -5,11 +5,13 @@ use serde::Serialize;
 
 use crate::audit::{self, Audit};
 use crate::billed_period::BilledPeriod;
+use crate::cli::close_decisions;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::error::{Error, count};
 use crate::export::csv;
 use crate::ledger;
+use crate::model::close_blocker::CloseDecision;
 use crate::model::money::Cost;
 use crate::model::period::BillingPeriod;
 use crate::query::statement;
@@ -47,6 +49,21 @@ struct Part {
     amount: String,
 }
 
+/// The audit as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    reconciliation: &'a [Part],
+    checks: Vec<Check<'a>>,
+    /// The approval, the reasons and the overridden blockers of each close of the month.
+    closes: &'a [CloseDecision],
+}
+
+#[derive(Debug, Serialize)]
+struct Check<'a> {
+    name: &'a str,
+    violations: usize,
+}
+
 impl AuditCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
@@ -74,14 +91,16 @@ impl AuditCommand {
             }
             parts.push(part);
         }
-        self.print(context, &audit, &parts)?;
+        let closes = books.snapshot.close_decisions(&self.period.to_string());
+        self.print(context, &audit, &parts, &closes)?;
         verdict(&audit, first_missing)
     }
 
-    fn print(&self, context: &Context, audit: &Audit, parts: &[Part]) -> Result<(), Failure> {
+    fn print(&self, context: &Context, audit: &Audit, parts: &[Part], closes: &[CloseDecision]) -> Result<(), Failure> {
         let printer = &context.printer;
         if printer.is_json() {
-            printer.json(&parts);
+            let checks = audit.claims.iter().map(|claim| Check { name: &claim.name, violations: claim.broken });
+            printer.json(&Report { reconciliation: parts, checks: checks.collect(), closes });
             return Ok(());
         }
         if matches!(self.format, Format::Csv) {
@@ -103,6 +122,7 @@ impl AuditCommand {
             let found = if claim.broken == 0 { "ok".to_owned() } else { count(claim.broken, "row") };
             printer.line(&format!("{found:<6} {}", claim.summary));
         }
+        close_decisions::print(printer, closes);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `conto close` and `conto restate`: issued documents.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -22,7 +23,9 @@ use crate::pipeline::CloseOptions;
 /// accounts and taxes. Late usage is rated by them. The difference to the issued documents is issued as credit notes
 /// and invoices, which name the corrected document. Without a difference, nothing is committed.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: conto close --period 2026-10 --issue-date 2026-11-02")]
+#[command(after_help = "Examples:\n  \
+    conto close --period 2026-10 --issue-date 2026-11-02 --approved-by \"A. Meyer\"\n  \
+    conto close --period 2026-10 --issue-date 2026-11-02 --force --reason \"the test cloud has no prices\"")]
 pub(super) struct CloseCommand {
     /// The month to close, such as 2026-10
     #[arg(long, value_name = "YYYY-MM")]
@@ -39,9 +42,17 @@ pub(super) struct CloseCommand {
     #[arg(long, value_name = "YYYY-MM-DD")]
     tax_point: Option<Date>,
 
-    /// Close despite missing, unrated, rejected or unassigned usage; the reasons are recorded in the commit log
-    #[arg(long)]
+    /// Close despite missing, unrated, rejected or unassigned usage; the commit log records the overridden blockers
+    #[arg(long, requires = "reason")]
     force: bool,
+
+    /// Why; recorded in the commit log and printed in the month-end pack
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    reason: Option<String>,
+
+    /// The name of the person who approves the documents; recorded in the commit log
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    approved_by: Option<String>,
 
     #[command(flatten)]
     memory_limit: MemoryLimit,
@@ -70,8 +81,12 @@ pub(super) struct RestateCommand {
     future: FutureIssueDate,
 
     /// Why; recorded in the commit log
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
+
+    /// The name of the person who approves the documents; recorded in the commit log
+    #[arg(long, value_name = "NAME", requires = "approve", value_parser = NonEmptyStringValueParser::new())]
+    approved_by: Option<String>,
 
     #[command(flatten)]
     memory_limit: MemoryLimit,
@@ -107,7 +122,8 @@ impl CloseCommand {
         self.future.check(self.issue_date, &config)?;
         let options = context.options(self.memory_limit.bytes);
         let (issue_date, tax_point) = (self.issue_date, self.tax_point);
-        let closing = CloseOptions { issue_date, tax_point, force: self.force, remark: None };
+        let (remark, approved_by) = (self.reason, self.approved_by);
+        let closing = CloseOptions { issue_date, tax_point, force: self.force, remark, approved_by };
         let summary = pipeline::close(config, rules, self.period, closing, options).await?;
         self.memory_limit.check();
         print(context, &summary);
@@ -127,6 +143,7 @@ impl RestateCommand {
             tax_point: None,
             force: false,
             remark: self.reason.clone(),
+            approved_by: self.approved_by.clone(),
         });
         let summary = pipeline::restate(config, rules, self.period, approved, options).await?;
         self.memory_limit.check();

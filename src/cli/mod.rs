@@ -4,6 +4,7 @@
 mod audit;
 mod clock;
 mod close;
+mod close_decisions;
 mod completions;
 mod context;
 mod explain;

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::error::{Error, count};
+use crate::model::close_blocker::{BlockerKind, CloseBlocker};
 use crate::model::config::Origin;
-use crate::model::money::{Amount, places_of_code};
+use crate::model::money::{Amount, Cost, places_of_code};
 use crate::model::period::BillingPeriod;
 use crate::model::terms::CARRIED_FORWARD;
 use crate::model::unread_input::printable;
@@ -17,16 +18,17 @@ use crate::rows;
 use crate::run::{Context, Transaction};
 use crate::storage::CommitKind;
 
-/// The close blockers of a period, each as a sentence.
+/// The close blockers of a period.
 pub async fn find_close_blockers(
     context: &Context,
     transaction: &Transaction,
     date: Date,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<CloseBlocker>, Error> {
     let mut blockers = Vec::new();
     if date < context.period.end() {
         let last = context.period.last_day();
-        blockers.push(format!("{} ends on {last}, but the issue date is {date}", context.period));
+        let detail = format!("{} ends on {last}, but the issue date is {date}", context.period);
+        blockers.push(CloseBlocker::new(BlockerKind::PeriodNotEnded, detail).about(context.period.to_string()));
     }
     let limits = context.config.closing.clone();
     missing_usage(context, transaction, &mut blockers).await?;
@@ -34,29 +36,38 @@ pub async fn find_close_blockers(
     let unrated: u64 =
         transaction.files_where("unrated_usage", |file| file.partition == period).iter().map(|f| f.rows).sum();
     if unrated > limits.max_unrated {
-        blockers.push(format!(
+        let detail = format!(
             "{} {} no price, more than `max_unrated` = {}: \
              `conto sql \"SELECT * FROM unrated_usage\"`",
             count(usize::try_from(unrated).unwrap_or(usize::MAX), "usage row"),
             if unrated == 1 { "has" } else { "have" },
             limits.max_unrated
-        ));
+        );
+        let blocker = CloseBlocker::new(BlockerKind::UnratedUsage, detail);
+        blockers.push(blocker.counted(unrated).above(limits.max_unrated));
     }
     left_out(context, transaction, limits.max_rejected, &mut blockers).await?;
     let suspended = transaction.read("suspended_account", |file| file.partition == period).await?;
     for row in rows::each(&suspended) {
-        blockers.push(format!("the account `{}` is suspended: {}", row.text("account_id")?, row.text("detail")?));
+        let account_id = row.text("account_id")?;
+        let detail = format!("the account `{account_id}` is suspended: {}", row.text("detail")?);
+        let blocker = CloseBlocker::new(BlockerKind::SuspendedAccount, detail).about(account_id);
+        let cost: Cost = row.decimal("contracted_cost")?;
+        let of_cost = |blocker: CloseBlocker, currency| blocker.of_cost(cost.to_text(2), currency);
+        blockers.push(if cost.is_zero() { blocker } else { of_cost(blocker, row.text("price_currency")?) });
     }
     out_of_order(context.period, transaction, &mut blockers).await?;
     let unassigned_projects = unassigned_projects(context, transaction).await?;
     if unassigned_projects.len() as u64 > limits.max_unattributed {
         let named: Vec<&str> = unassigned_projects.iter().take(5).map(String::as_str).collect();
         let more = if unassigned_projects.len() > 5 { ", …" } else { "" };
-        blockers.push(format!(
+        let detail = format!(
             "usage without an account, more than `max_unattributed` = {}: {}{more}",
             limits.max_unattributed,
             named.join(", ")
-        ));
+        );
+        let blocker = CloseBlocker::new(BlockerKind::UnassignedUsage, detail);
+        blockers.push(blocker.counted(unassigned_projects.len() as u64).above(limits.max_unattributed));
     }
     Ok(blockers)
 }
@@ -66,7 +77,11 @@ pub async fn find_close_blockers(
 /// Two months depend on each other if one charges fees of the other in advance, both use a credit, or an amount is
 /// carried forward. These amounts can change until the earlier month is closed, but not after the later month is
 /// closed. Other months can be closed in any order.
-async fn out_of_order(this: BillingPeriod, transaction: &Transaction, blockers: &mut Vec<String>) -> Result<(), Error> {
+async fn out_of_order(
+    this: BillingPeriod,
+    transaction: &Transaction,
+    blockers: &mut Vec<CloseBlocker>,
+) -> Result<(), Error> {
     let period = this.to_string();
     let mut billed: BTreeMap<&str, bool> = BTreeMap::new();
     for commit in transaction.snapshot.commits() {
@@ -111,24 +126,26 @@ impl PeriodBalances {
         &self,
         transaction: &Transaction,
         month: BillingPeriod,
-        blockers: &mut Vec<String>,
+        blockers: &mut Vec<CloseBlocker>,
     ) -> Result<(), Error> {
         let (period, other) = (self.period, month.to_string());
         let open = format!("{other} is billed but not closed, and");
+        let blocker = |detail| CloseBlocker::new(BlockerKind::EarlierMonthOpen, detail).about(&other);
         if month.end() == period.start() && !fees_of(transaction, month, period).await?.is_empty() {
-            blockers.push(format!("{open} charges fees of {period} in advance: close {other} first"));
+            blockers.push(blocker(format!("{open} charges fees of {period} in advance: close {other} first")));
         }
         for (document, amount) in carried_forward_from(transaction, &other).await? {
             if self.brought_forward.contains_key(&document) {
-                blockers.push(format!(
-                    "{open} {period} charges {amount}, which {other} carries forward: close {other} first"
-                ));
+                let detail =
+                    format!("{open} {period} charges {amount}, which {other} carries forward: close {other} first");
+                blockers.push(blocker(detail));
             }
         }
         let theirs = credits_of(transaction, &other).await?;
         for (credit, _) in self.credits.iter().filter(|(_, ours)| ours.used != 0) {
             if theirs.get(credit).is_some_and(|theirs| theirs.used != 0) {
-                blockers.push(format!("{open} uses the credit `{credit}` before {period}: close {other} first"));
+                let detail = format!("{open} uses the credit `{credit}` before {period}: close {other} first");
+                blockers.push(blocker(detail));
             }
         }
         Ok(())
@@ -139,36 +156,37 @@ impl PeriodBalances {
         &self,
         transaction: &Transaction,
         month: BillingPeriod,
-        blockers: &mut Vec<String>,
+        blockers: &mut Vec<CloseBlocker>,
     ) -> Result<(), Error> {
         let (period, other, end) = (self.period, month.to_string(), self.period.end());
+        let blocker = |detail| CloseBlocker::new(BlockerKind::LaterMonthClosed, detail).about(&other);
         let ahead = fees_of(transaction, period, month).await?;
         if ahead.intersection(&fees_of(transaction, month, month).await?).next().is_some() {
-            blockers.push(format!(
+            blockers.push(blocker(format!(
                 "{other} is already closed and charges fees that {period} would charge again in advance: set \
                  `valid_to = {}` for these fees during this close",
                 month.start()
-            ));
+            )));
         }
         let of_period = format!("DRAFT-{period}-");
         for (document, charged) in brought_forward_in(transaction, &other).await? {
             let current = self.carried_forward.get(&document);
             if document.starts_with(&of_period) && current != Some(&charged) {
                 let current = current.map_or("carries nothing".to_owned(), |amount| format!("carries {amount}"));
-                blockers.push(format!(
+                blockers.push(blocker(format!(
                     "{other} is already closed and charges {charged}, which {period} carried forward, but {period} \
                      {current} forward now. Add a `[[credit]]` over the charged amount with `valid_to = {end}` to the \
-                     account, remove `minimum_invoice_amount`, and close with --force."
-                ));
+                     account, remove `minimum_invoice_amount`, and close with --force and --reason."
+                )));
             }
         }
         let theirs = credits_of(transaction, &other).await?;
         for (credit, ours) in self.credits.iter().filter(|(_, ours)| ours.used != 0) {
             if theirs.get(credit).is_some_and(|theirs| theirs.available > ours.closing) {
-                blockers.push(format!(
+                blockers.push(blocker(format!(
                     "{other} is already closed and uses the same amount of the credit `{credit}` as {period}: set \
                      `valid_from = {end}` for this credit during this close"
-                ));
+                )));
             }
         }
         Ok(())
@@ -276,7 +294,11 @@ async fn fees_of(
 }
 
 /// Adds a blocker for each source if a gap in its usage is longer than the configured interval.
-async fn missing_usage(context: &Context, transaction: &Transaction, blockers: &mut Vec<String>) -> Result<(), Error> {
+async fn missing_usage(
+    context: &Context,
+    transaction: &Transaction,
+    blockers: &mut Vec<CloseBlocker>,
+) -> Result<(), Error> {
     let mut calendar = context.calendar();
     let start = calendar.day_start(context.period.start_day());
     let end = calendar.day_start(context.period.end_day());
@@ -321,12 +343,14 @@ async fn missing_usage(context: &Context, transaction: &Transaction, blockers: &
                 |time: i64| Timestamp::from_microsecond(time).map(|time| time.to_string()).unwrap_or_default();
             let more =
                 if gaps.len() > 1 { format!(", and {}", count(gaps.len() - 1, "more gap")) } else { String::new() };
-            blockers.push(format!(
+            let detail = format!(
                 "the source `{}` has no usage from {} to {}{more}",
                 source.name,
                 instant(*from),
                 instant(*until)
-            ));
+            );
+            let blocker = CloseBlocker::new(BlockerKind::MissingUsage, detail).about(&source.name);
+            blockers.push(blocker.counted(gaps.len() as u64));
         }
     }
     Ok(())
@@ -339,7 +363,7 @@ async fn left_out(
     context: &Context,
     transaction: &Transaction,
     limit: u64,
-    blockers: &mut Vec<String>,
+    blockers: &mut Vec<CloseBlocker>,
 ) -> Result<(), Error> {
     let end = context.calendar().day_start(context.period.end_day());
     let rejected = rejected(context, transaction).await?;
@@ -355,13 +379,14 @@ async fn left_out(
         let source = row.text("source")?;
         match row.optional_instant("missing_from")? {
             None if is_whole_source(source, row.text("url")?) => {
-                blockers.push(format!("the source `{source}` was not read: {}", named(row)?));
+                let detail = format!("the source `{source}` was not read: {}", named(row)?);
+                blockers.push(CloseBlocker::new(BlockerKind::UnreadSource, detail).about(source));
             }
             None => inputs.push(named(row)?),
             Some(missing_from) if missing_from < end => {
                 let from = Timestamp::from_microsecond(missing_from).map(|from| from.to_string()).unwrap_or_default();
-                blockers
-                    .push(format!("the usage of the source `{source}` from {from} on was not read: {}", named(row)?));
+                let detail = format!("the usage of the source `{source}` from {from} on was not read: {}", named(row)?);
+                blockers.push(CloseBlocker::new(BlockerKind::UnreadSource, detail).about(source));
             }
             Some(_) => {}
         }
@@ -371,22 +396,24 @@ async fn left_out(
         return Ok(());
     }
     if rejected > 0 {
-        blockers.push(format!(
+        let detail = format!(
             "{} in input files of the period {} rejected, more than `max_rejected` = {limit}: \
              `conto sql \"SELECT url, line, reason, detail FROM rejected_record JOIN input_file \
              USING (input_file_id)\"`",
             count(usize::try_from(rejected).unwrap_or(usize::MAX), "record"),
             if rejected == 1 { "was" } else { "were" },
-        ));
+        );
+        blockers.push(CloseBlocker::new(BlockerKind::RejectedRecord, detail).counted(rejected).above(limit));
     }
     if unread > 0 {
         let more = if unread > 5 { ", …: `conto sql \"SELECT * FROM unread_input\"`" } else { "" };
         inputs.truncate(5);
-        blockers.push(format!(
+        let detail = format!(
             "{} could not be read, more than `max_rejected` = {limit}: {}{more}",
             count(unread, "input"),
             inputs.join(", ")
-        ));
+        );
+        blockers.push(CloseBlocker::new(BlockerKind::UnreadInput, detail).counted(unread as u64).above(limit));
     }
     Ok(())
 }

@@ -96,6 +96,7 @@ pub(super) fn index(
             })
             .collect(),
         rejected_records: rejected?,
+        close_decisions: relations.close_decisions.clone(),
         unrated_usage: unrated_summaries(relations)?,
         files: [
             file("invoices.csv", "a row for each invoice"),

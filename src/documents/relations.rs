@@ -3,6 +3,7 @@
 use arrow::array::RecordBatch;
 
 use crate::error::Error;
+use crate::model::close_blocker::CloseDecision;
 use crate::query::Parameters;
 use crate::run::{Context, Documents, Transaction};
 
@@ -28,6 +29,8 @@ pub(super) struct Relations {
     pub period_summary: Vec<RecordBatch>,
     pub exchange_rate: Vec<RecordBatch>,
     pub unconverted_currency: Vec<RecordBatch>,
+    /// The operator's decisions about the closes of the period.
+    pub close_decisions: Vec<CloseDecision>,
 }
 
 impl Relations {
@@ -64,6 +67,7 @@ impl Relations {
             period_summary: rows("report/period_summary").await?,
             exchange_rate: session.rows_of("invoicing/exchange_rate").await?,
             unconverted_currency: costs("report/unconverted_currency").await?,
+            close_decisions: transaction.close_decisions(context.period),
         })
     }
 }

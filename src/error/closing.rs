@@ -9,7 +9,7 @@ use crate::model::error_class::ErrorClass;
 pub enum ClosingError {
     #[error(
         "{period} cannot be closed yet:{}\n\
-         fix these blockers, or close with --force, which records them in the commit log",
+         fix these blockers, or close with --force and --reason, which the commit log records",
         reasons.iter().map(|reason| format!("\n  - {reason}")).collect::<String>()
     )]
     CloseBlocked { period: String, reasons: Vec<String> },

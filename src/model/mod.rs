@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod branding;
+pub mod close_blocker;
 pub mod commitment_discount;
 pub mod config;
 pub mod diagnostic;

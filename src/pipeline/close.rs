@@ -12,6 +12,7 @@ use crate::closing;
 use crate::closing::correction::{self, ChangeCause, Correction};
 use crate::closing::issued::Issued;
 use crate::error::{ClosingError, Error};
+use crate::model::close_blocker::CloseDecision;
 use crate::model::config::Config;
 use crate::model::issue::Issue;
 use crate::model::period::BillingPeriod;
@@ -30,8 +31,10 @@ pub struct CloseOptions {
     pub tax_point: Option<Date>,
     /// Closes despite close blockers, which are recorded in the commit.
     pub force: bool,
-    /// The reason of a restatement, which is recorded in the commit.
+    /// The reason of a forced close or a restatement, which is recorded in the commit.
     pub remark: Option<String>,
+    /// The name of the person who approved the documents, which is recorded in the commit.
+    pub approved_by: Option<String>,
 }
 
 /// Issues the documents of a period, or the corrections of a closed period. If a closed period has nothing new, there
@@ -113,6 +116,7 @@ pub(super) async fn issue(
     rating::rate(context, transaction, catalog.all_series()?).await?;
     invoicing::draft(context, transaction).await?;
     transaction.remarks.extend(closing.remark.clone());
+    transaction.approved_by.clone_from(&closing.approved_by);
     let changes = match context.mode {
         Mode::Draft { .. } => {
             refuse_or_record_blockers(context, transaction, closing).await?;
@@ -138,11 +142,12 @@ async fn refuse_or_record_blockers(
     transaction: &mut Transaction,
     closing: &CloseOptions,
 ) -> Result<(), Error> {
-    let reasons = closing::find_close_blockers(context, transaction, closing.issue_date).await?;
-    if !reasons.is_empty() && !closing.force {
+    let blockers = closing::find_close_blockers(context, transaction, closing.issue_date).await?;
+    if !blockers.is_empty() && !closing.force {
+        let reasons = blockers.into_iter().map(|blocker| blocker.detail).collect();
         return Err(Error::Closing(ClosingError::CloseBlocked { period: context.period.to_string(), reasons }));
     }
-    transaction.remarks.extend(reasons.into_iter().map(|reason| format!("closed despite: {reason}")));
+    transaction.overridden_blockers = blockers;
     Ok(())
 }
 
@@ -170,9 +175,9 @@ fn record_totals(context: &Context, transaction: &mut Transaction, closing: &Clo
         (_, ChangeCause::Rules(_)) => reason::CHANGED_RULE,
     };
     let totals = [
-        ("issue_date", closing.issue_date.to_string()),
+        (CloseDecision::ISSUE_DATE, closing.issue_date.to_string()),
         (TAX_POINT, context.tax_point.to_string()),
-        ("reason", reason.to_owned()),
+        (CloseDecision::CAUSE, reason.to_owned()),
     ];
     transaction.totals.extend(totals.map(|(name, text)| (name.to_owned(), text)));
 }

@@ -40,7 +40,8 @@ pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) 
     let context = match (entry.kind, entry.totals.get("issue_date").and_then(|date| date.parse().ok())) {
         (CommitKind::Close, Some(issue_date)) => {
             let tax_point = entry.totals.get(TAX_POINT).and_then(|date| date.parse().ok());
-            let closing = CloseOptions { issue_date, tax_point, force: true, remark: None };
+            let (remark, approved_by) = (entry.remarks.first().cloned(), entry.approved_by.clone());
+            let closing = CloseOptions { issue_date, tax_point, force: true, remark, approved_by };
             if correct::is_restatement(&entry) {
                 issue_restatement(&environment, &lake, &mut dry_run, period, &entry, &closing).await?
             } else {

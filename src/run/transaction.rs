@@ -9,6 +9,8 @@ use jiff::civil::Date;
 use super::{Environment, PROGRAM_VERSION};
 use crate::error::Error;
 use crate::error::LakeError;
+use crate::model::close_blocker::{CloseBlocker, CloseDecision};
+use crate::model::period::BillingPeriod;
 use crate::query::{Parameters, Session, persisted_relation, statement};
 use crate::storage::{self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, Snapshot};
 
@@ -92,8 +94,12 @@ pub struct Transaction {
     /// Control totals.
     pub totals: BTreeMap<String, String>,
     pub documents: Vec<DocumentFile>,
-    /// Decisions of the operator.
+    /// The reasons that the operator gave.
     pub remarks: Vec<String>,
+    /// The name of the person who approved the documents.
+    pub approved_by: Option<String>,
+    /// The close blockers that the operator overrode.
+    pub overridden_blockers: Vec<CloseBlocker>,
     /// The paths that a vacuum deletes.
     pub vacuumed: Vec<String>,
     /// The first date with samples, after an expiry.
@@ -138,6 +144,8 @@ impl Transaction {
             totals: BTreeMap::new(),
             documents: Vec::new(),
             remarks: Vec::new(),
+            approved_by: None,
+            overridden_blockers: Vec::new(),
             vacuumed: Vec::new(),
             samples_from: None,
         })
@@ -317,6 +325,25 @@ impl Transaction {
         Ok(batches)
     }
 
+    /// The operator's decisions about the closes of a period: the committed ones, and those of a staged close.
+    pub fn close_decisions(&self, period: BillingPeriod) -> Vec<CloseDecision> {
+        let period = period.to_string();
+        let mut decisions = self.snapshot.close_decisions(&period);
+        let total = |name: &str| self.totals.get(name).cloned();
+        if let (Some(issue_date), Some(cause)) = (total(CloseDecision::ISSUE_DATE), total(CloseDecision::CAUSE)) {
+            decisions.push(CloseDecision {
+                commit: None,
+                period,
+                issue_date,
+                cause,
+                approved_by: self.approved_by.clone(),
+                reasons: self.remarks.clone(),
+                overridden_blockers: self.overridden_blockers.clone(),
+            });
+        }
+        decisions
+    }
+
     /// The commit of everything that is staged. A dry run has this commit as its result.
     pub fn staged(&self, provenance: Provenance) -> Commit {
         let removed = self.removed.iter().filter(|path| self.snapshot.contains(path));
@@ -334,6 +361,8 @@ impl Transaction {
             inputs: provenance.inputs,
             configuration: provenance.configuration,
             remarks: self.remarks.clone(),
+            approved_by: self.approved_by.clone(),
+            overridden_blockers: self.overridden_blockers.clone(),
             documents: self.documents.clone(),
             vacuumed: self.vacuumed.clone(),
             samples_from: self.samples_from.map(|date| date.to_string()),
@@ -391,6 +420,8 @@ impl Transaction {
         self.totals.clear();
         self.documents.clear();
         self.remarks.clear();
+        self.approved_by = None;
+        self.overridden_blockers.clear();
         self.vacuumed.clear();
         self.samples_from = None;
     }

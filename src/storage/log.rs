@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::close_blocker::CloseBlocker;
 use crate::model::meter::{Meter, RecordRounding};
 use crate::model::money::Quantity;
 
@@ -142,9 +143,15 @@ pub struct Commit {
     /// The name of the input that is the configuration.
     #[serde(default)]
     pub configuration: String,
-    /// Decisions of the operator: overridden close blockers, the reason of a restatement or a retraction.
+    /// The reasons that the operator gave: of a forced close, a restatement or a retraction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+    /// The name of the person who approved the documents of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+    /// The close blockers that the operator overrode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden_blockers: Vec<CloseBlocker>,
     pub documents: Vec<DocumentFile>,
     /// The paths that a vacuum deletes between its two entries. Meanwhile, no command writes to these paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

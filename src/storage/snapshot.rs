@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::close_blocker::{CloseBlocker, CloseDecision};
+
 use super::log::{Commit, CommitKind, DataFile, LakeSettings, MeterDefinition};
 
 /// The part of a commit that a snapshot contains. The complete commit is in the log.
@@ -18,6 +20,25 @@ pub struct CommitSummary {
     pub added_files: u64,
     pub removed_files: u64,
     pub totals: BTreeMap<String, String>,
+    pub remarks: Vec<String>,
+    pub approved_by: Option<String>,
+    pub overridden_blockers: Vec<CloseBlocker>,
+}
+
+impl CommitSummary {
+    /// The operator's decisions about the documents of a close; `None` for other commits.
+    pub fn close_decision(&self) -> Option<CloseDecision> {
+        let total = |name: &str| self.totals.get(name).cloned().unwrap_or_default();
+        (self.kind == CommitKind::Close).then(|| CloseDecision {
+            commit: Some(self.sequence),
+            period: self.period.clone().unwrap_or_default(),
+            issue_date: total(CloseDecision::ISSUE_DATE),
+            cause: total(CloseDecision::CAUSE),
+            approved_by: self.approved_by.clone(),
+            reasons: self.remarks.clone(),
+            overridden_blockers: self.overridden_blockers.clone(),
+        })
+    }
 }
 
 /// The state after a number of commits.
@@ -63,6 +84,9 @@ impl Snapshot {
             added_files: commit.added.len() as u64,
             removed_files: commit.removed.len() as u64,
             totals: commit.totals.clone(),
+            remarks: commit.remarks.clone(),
+            approved_by: commit.approved_by.clone(),
+            overridden_blockers: commit.overridden_blockers.clone(),
         });
     }
 
@@ -88,6 +112,12 @@ impl Snapshot {
     /// The last commit of a kind for a period.
     pub fn last(&self, kind: CommitKind, period: &str) -> Option<&CommitSummary> {
         self.commits.iter().rev().find(|commit| commit.kind == kind && commit.period.as_deref() == Some(period))
+    }
+
+    /// The operator's decisions about all closes of a period, in the order of the commits.
+    pub fn close_decisions(&self, period: &str) -> Vec<CloseDecision> {
+        let of_period = self.commits.iter().filter(|commit| commit.period.as_deref() == Some(period));
+        of_period.filter_map(CommitSummary::close_decision).collect()
     }
 
     /// Whether a path is part of the lake.

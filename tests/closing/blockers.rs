@@ -50,9 +50,19 @@ fn every_blocker_is_listed_and_force_records_it_in_the_commit() {
     }
     assert!(issued(&lake).is_empty());
     lake.close_by_force(OCTOBER, "2026-10-31");
-    let remarks = lake.remarks(lake.last_close(OCTOBER));
-    assert_eq!(remarks.len(), 5, "{remarks:?}");
-    assert!(remarks[0].starts_with("closed despite: 2026-10 ends on"), "{remarks:?}");
+    let close = lake.last_close(OCTOBER);
+    assert_eq!(lake.remarks(close), ["a test"]);
+    let blockers = lake.overridden_blockers(close);
+    let kinds: Vec<&str> = blockers.iter().filter_map(|blocker| Some(blocker.split_once(':')?.0)).collect();
+    let expected = [
+        "period_not_ended 2026-10",
+        "missing_usage table 1",
+        "unrated_usage 1 of 0",
+        "rejected_record 1 of 0",
+        "unassigned_usage 2 of 0",
+    ];
+    assert_eq!(kinds, expected, "{blockers:?}");
+    lake.assert_all_reproduced();
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn closing_opening_continues_the_numbers_of_another_system() {
     lake.close(OCTOBER, "2026-11-02");
     assert_eq!(issued(&lake), ["R2026-00501 10.8000", "R2026-00502 2.4000"]);
     lake.deliver("november", ["m,a,2026-11-01T10:00:00Z,1,p"]);
-    let forced = ["close", "--period", NOVEMBER, "--issue-date", "2026-11-01", "--force"];
+    let forced = ["close", "--period", NOVEMBER, "--issue-date", "2026-11-01", "--force", "--reason", "a test"];
     let message = lake.fails(2, &forced);
     assert!(message.contains("`R2026-00502` was issued on 2026-11-02"), "{message}");
     lake.close(NOVEMBER, "2026-12-31");
@@ -100,7 +100,8 @@ fn previous_identities_continue_the_numbers_of_a_renamed_seller() {
     assert_eq!(issued(&lake)[2..], ["INV-2026-00003 0.1200"]);
     lake.configure(r#"seller.name = "Seller & Daughters""#);
     identify_by_tax_number(&lake);
-    let message = lake.fails(2, &["close", "--period", DECEMBER, "--issue-date", "2026-12-31", "--force"]);
+    let forced = ["close", "--period", DECEMBER, "--issue-date", "2026-12-31", "--force", "--reason", "a test"];
+    let message = lake.fails(2, &forced);
     let was = "was issued by the seller Seller in this lake, but the seller is Seller & Daughters now";
     assert!(message.contains(was) && message.contains(r#"`previous_identities = ["Seller"]`"#), "{message}");
     lake.configure(r#"closing.previous_identities = ["Seller", "FR45000000593"]"#);

@@ -152,6 +152,8 @@ fn commit(sequence: u64, name: &str) -> Commit {
         inputs: Default::default(),
         configuration: String::new(),
         remarks: Vec::new(),
+        approved_by: None,
+        overridden_blockers: Vec::new(),
         documents: Vec::new(),
     }
 }

@@ -510,7 +510,8 @@ proptest! {
 
         // The month is closed and corrected for late usage, of resources with earlier usage and of new resources.
         let close = |date: &str| {
-            let output = forward.output(&["close", "--period", PERIOD, "--issue-date", date, "--force"]);
+            let forced = ["close", "--period", PERIOD, "--issue-date", date, "--force", "--reason", "a test"];
+            let output = forward.output(&forced);
             let message = stderr_of(&output);
             prop_assert!(matches!(output.status.code(), Some(0 | 4)), "{message}\n{}", inputs(&forward));
             Ok(())

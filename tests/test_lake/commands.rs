@@ -16,6 +16,9 @@ use serde_json::Value;
 
 use super::{TestLake, block_on, short};
 
+/// The reason of closes by force.
+pub(crate) const FORCED: &str = "a test";
+
 /// The report of `conto close` and `conto restate`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Closed {
@@ -150,7 +153,7 @@ impl TestLake {
     /// Closes a month despite its blockers.
     #[track_caller]
     pub(crate) fn close_by_force(&self, period: &str, issue_date: &str) -> Closed {
-        self.close_with(period, issue_date, &["--force"])
+        self.close_with(period, issue_date, &["--force", "--reason", FORCED])
     }
 
     /// The standard error of a close that must fail with this exit code.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use conto::model::close_blocker::CloseBlocker;
 use conto::storage::{CommitKind, Lake, Snapshot};
 
 use super::TestLake;
@@ -55,6 +56,20 @@ impl TestLake {
     /// The remarks of a commit.
     pub(crate) fn remarks(&self, commit: u64) -> Vec<String> {
         block_on(self.lake().log_entry(commit)).unwrap().remarks
+    }
+
+    /// The close blockers that a commit overrode: kind, subject, count and limit, then the sentence.
+    pub(crate) fn overridden_blockers(&self, commit: u64) -> Vec<String> {
+        let blockers = block_on(self.lake().log_entry(commit)).unwrap().overridden_blockers;
+        let text = |blocker: &CloseBlocker| {
+            let mut words = vec![blocker.kind.name().to_owned()];
+            words.extend(blocker.subject.clone());
+            words.extend(blocker.count.map(|count| count.to_string()));
+            words.extend(blocker.limit.map(|limit| format!("of {limit}")));
+            words.extend(blocker.amount.iter().chain(&blocker.currency).cloned());
+            format!("{}: {}", words.join(" "), blocker.detail)
+        };
+        blockers.iter().map(text).collect()
     }
 
     /// The committed batches of a relation, in the order of its files.

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::print::grouped;
 use crate::billed_period::BilledPeriod;
+use crate::cli::close_decisions;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::model::close_blocker::CloseDecision;
 use crate::model::period::BillingPeriod;
 use crate::model::unread_input::printable;
 use crate::rows;
@@ -56,6 +58,9 @@ struct CommitStatus {
     program_version: String,
     added_files: u64,
     removed_files: u64,
+    /// The approval, the reasons and the overridden blockers of a close.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close: Option<CloseDecision>,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,6 +92,7 @@ impl StatusCommand {
             program_version: commit.program_version.clone(),
             added_files: commit.added_files,
             removed_files: commit.removed_files,
+            close: commit.close_decision(),
         });
         let relations = snapshot.relations().into_iter().map(|relation| {
             let files: Vec<_> = snapshot.files(relation).collect();
@@ -149,6 +155,8 @@ fn print(context: &Context, status: &Status) {
         })
         .collect();
     printer.table(&["commit", "kind", "period", "at", "files added", "removed"], &rows, &[0, 4, 5]);
+    let closes: Vec<CloseDecision> = status.commits.iter().filter_map(|commit| commit.close.clone()).collect();
+    close_decisions::print(printer, &closes);
     printer.line("");
     let rows: Vec<Vec<String>> = status
         .relations

@@ -4,6 +4,8 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::invoice::{Project, iso_date};
+use crate::model::close_blocker::CloseDecision;
+
 use super::usage_report::{InvoicingStatus, UnratedUsageSummary};
 
 /// The index of a billing period.
@@ -25,6 +27,9 @@ pub struct IndexPage {
     /// The totals of all invoices in each currency.
     pub totals: Vec<CurrencyTotal>,
     pub rejected_records: Vec<RejectedRecords>,
+    /// The operator's decisions about the issued documents; empty for drafts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub close_decisions: Vec<CloseDecision>,
     pub unrated_usage: Vec<UnratedUsageSummary>,
     pub files: Vec<File>,
     /// The name and version of the program.

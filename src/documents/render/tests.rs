@@ -187,6 +187,7 @@ pub(crate) fn index() -> IndexPage {
         is_draft: true,
         records: RecordCounts { read: 1_048_576, accepted: 1_046_000, duplicate: 2_500, rejected: 76, unmetered: 912 },
         usage: UsageCounts { rated: 43_210, unrated: 3, unattributed: 31 },
+        close_decisions: Vec::new(),
         projects: vec![
             IndexedProject {
                 project: Some(Project {
