@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::memory_limit::MemoryLimit;
+use crate::cli::changes::print_changes;
 use crate::cli::clock::today;
+use crate::cli::close_preview;
 use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
 use crate::cli::intake_counts::{incomplete, intake_group, print_unread};
 use crate::error::count;
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
-use crate::model::summary::{Change, CloseSummary};
+use crate::model::summary::CloseSummary;
 use crate::pipeline;
 use crate::pipeline::CloseOptions;
 
@@ -24,6 +26,7 @@ use crate::pipeline::CloseOptions;
 /// and invoices, which name the corrected document. Without a difference, nothing is committed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
+    conto close --period 2026-10 --issue-date 2026-11-02 --dry-run\n  \
     conto close --period 2026-10 --issue-date 2026-11-02 --approved-by \"A. Meyer\"\n  \
     conto close --period 2026-10 --issue-date 2026-11-02 --force --reason \"the test cloud has no prices\"")]
 pub(super) struct CloseCommand {
@@ -41,6 +44,10 @@ pub(super) struct CloseCommand {
     /// The date of taxes and exchange rates, printed on the documents; by default the last day of the month
     #[arg(long, value_name = "YYYY-MM-DD")]
     tax_point: Option<Date>,
+
+    /// Show the documents, amounts and blockers of this close; commit nothing and write nothing
+    #[arg(long)]
+    dry_run: bool,
 
     /// Close despite missing, unrated, rejected or unassigned usage; the commit log records the overridden blockers
     #[arg(long, requires = "reason")]
@@ -124,6 +131,11 @@ impl CloseCommand {
         let (issue_date, tax_point) = (self.issue_date, self.tax_point);
         let (remark, approved_by) = (self.reason, self.approved_by);
         let closing = CloseOptions { issue_date, tax_point, force: self.force, remark, approved_by };
+        if self.dry_run {
+            let preview = pipeline::preview_close(config, rules, self.period, closing, options).await?;
+            self.memory_limit.check();
+            return close_preview::show(context, &preview);
+        }
         let summary = pipeline::close(config, rules, self.period, closing, options).await?;
         self.memory_limit.check();
         print(context, &summary);
@@ -213,25 +225,6 @@ fn ranges(documents: &[String]) -> Vec<String> {
         if first == last { first.to_owned() } else { format!("{first} to {last}") }
     };
     ranges.into_iter().map(shown).collect()
-}
-
-/// Prints the corrections of issued documents.
-pub(super) fn print_changes(context: &Context, changes: &[Change]) {
-    if changes.is_empty() {
-        return;
-    }
-    let rows: Vec<Vec<String>> = changes
-        .iter()
-        .map(|change| {
-            let project = change.project_id.clone().unwrap_or_default();
-            let amount = format!("{} {}", change.net_amount, change.currency);
-            let reason = change.reason.replace('_', " ");
-            vec![change.account_id.clone(), project, amount, reason, change.goes_on.clone()]
-        })
-        .collect();
-    context.printer.line("Corrections, without tax:");
-    context.printer.table(&["account", "project", "amount", "reason", "billed on"], &rows, &[2]);
-    context.printer.line("");
 }
 
 #[cfg(test)]

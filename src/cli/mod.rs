@@ -2,9 +2,11 @@
 //! decisions about money.
 
 mod audit;
+mod changes;
 mod clock;
 mod close;
 mod close_decisions;
+mod close_preview;
 mod completions;
 mod context;
 mod explain;

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::close::print_changes;
+use super::changes::print_changes;
 use super::memory_limit::MemoryLimit;
 use super::print::{Group, grouped};
 use crate::cli::clock::today;

@@ -10,6 +10,7 @@ pub mod correction;
 pub mod issued;
 mod number;
 pub mod payer;
+mod preview;
 pub mod reason;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 pub use crate::closing::close_blockers::find_close_blockers;
+
+pub use self::preview::preview;
 
 use self::issued::{DRAFT, Issued, originals, relations_of_documents};
 use self::number::{Issuer, Numbers, Series, series_of};

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::close_blocker::CloseBlocker;
 use crate::model::unread_input::UnreadInput;
 
 /// The totals of one currency.
@@ -127,6 +128,64 @@ pub struct CloseSummary {
     /// Whether the period was closed before this command.
     #[serde(skip_serializing_if = "is_false")]
     pub was_closed: bool,
+}
+
+/// The result of a close that is not carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClosePreview {
+    pub period: String,
+    #[serde(flatten)]
+    pub intake: IntakeSummary,
+    pub issue_date: String,
+    pub tax_point: String,
+    /// The documents to issue, in the order of issue.
+    pub documents: Vec<PlannedDocument>,
+    /// The documents without a number: carried forward, or without an amount.
+    pub not_issued: Vec<UnissuedDocument>,
+    pub suspended_accounts: Vec<SuspendedAccountSummary>,
+    /// The differences to the issued documents, if the period was closed before.
+    pub changes: Vec<Change>,
+    pub blockers: Vec<CloseBlocker>,
+    /// Whether the close is refused, because it has blockers and is not forced.
+    pub refused: bool,
+    pub was_closed: bool,
+}
+
+/// A document that a close would issue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlannedDocument {
+    pub number: String,
+    /// `invoice` or `credit_note`.
+    pub kind: String,
+    pub account_id: String,
+    pub account_name: Option<String>,
+    pub project_id: Option<String>,
+    /// The reseller that sells; absent if the configured seller sells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sold_by: Option<String>,
+    pub currency: String,
+    pub total_without_tax: String,
+    pub tax_amount: String,
+    pub total_with_tax: String,
+    pub amount_due: String,
+    pub due_date: Option<String>,
+    /// The corrected document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrects: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A document that a close would not issue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UnissuedDocument {
+    /// `carried_forward`, or `skipped` for a document without an amount.
+    pub kind: String,
+    pub account_id: String,
+    pub project_id: Option<String>,
+    pub currency: String,
+    /// The amount without tax that the next document charges.
+    pub carried_forward: String,
 }
 
 /// The difference to the issued documents of an account or project.

@@ -117,7 +117,7 @@ pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptio
     .await
 }
 
-/// Reads and meters the new usage of all sources, and commits it.
+/// Reads and meters the new usage of all sources, and commits it. A dry run keeps it in memory.
 pub(super) async fn take_in(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -125,7 +125,12 @@ pub(super) async fn take_in(
     let mut arrived = sources::load(environment, transaction).await?; //   sources -> stream, series, sample, …
     // sample -> metered_usage, metered_day, stream_state
     metering::meter_changed_days(environment, transaction, &mut arrived).await?;
-    let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
+    let provenance = environment.provenance(CommitKind::Intake);
+    if transaction.lake.is_dry_run() {
+        transaction.keep(provenance);
+        return Ok((arrived.catalog, arrived.summary));
+    }
+    let commit = transaction.commit(provenance).await?;
     let intake_commit = commit.map(|commit| commit.sequence);
     Ok((arrived.catalog, IntakeSummary { intake_commit, ..arrived.summary }))
 }

@@ -17,7 +17,7 @@ use crate::model::config::Config;
 use crate::model::issue::Issue;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
-use crate::model::summary::{Change, CloseSummary};
+use crate::model::summary::{Change, ClosePreview, CloseSummary};
 use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
 use crate::storage::CommitKind;
 use crate::{documents, invoicing, rating};
@@ -50,20 +50,62 @@ pub async fn close(
         let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
         let mut transaction = Transaction::open(&environment).await?;
         let (catalog, intake) = take_in(&environment, &mut transaction).await?;
-        let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, period).await?;
-        let context = match &mode {
-            Mode::Draft { .. } => Context::new(&environment, period, mode),
-            Mode::Correct { .. } | Mode::Restate { .. } => {
-                let (environment, context) = correct::by_the_close(&environment, period, mode)?;
-                correct::refuse_another_program(&environment, &context, &transaction).await?;
-                context
-            }
-        };
-        let context = context.at_chosen_tax_point(closing.tax_point)?;
+        let context = context_of_close(&environment, &transaction, period, &closing).await?;
         let summary = issue_and_commit(&context, &mut transaction, &catalog, &closing, ChangeCause::Usage).await?;
         Ok(CloseSummary { intake, ..summary })
     })
     .await
+}
+
+/// The documents that [`close`] would issue, and the reasons why it would refuse. Everything is computed in memory:
+/// usage is read and metered, but neither the usage nor a document is committed.
+pub async fn preview_close(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    period: BillingPeriod,
+    closing: CloseOptions,
+    options: RunOptions,
+) -> Result<ClosePreview, Error> {
+    let environment = Environment::new(config, rules, options)?;
+    let mut dry_run = Transaction::open(&environment).await?.dry_run(&environment)?;
+    let (catalog, intake) = take_in(&environment, &mut dry_run).await?;
+    let context = context_of_close(&environment, &dry_run, period, &closing).await?;
+    let mut preview = ClosePreview {
+        period: period.to_string(),
+        intake,
+        issue_date: closing.issue_date.to_string(),
+        tax_point: context.tax_point.to_string(),
+        was_closed: context.mode.closed().is_some(),
+        ..ClosePreview::default()
+    };
+    let despite_blockers = CloseOptions { force: true, ..closing.clone() };
+    let cause = ChangeCause::Usage;
+    if let Some(numbered) = number_documents(&context, &mut dry_run, &catalog, &despite_blockers, cause).await? {
+        closing::preview(&context, &dry_run, &numbered.issue, &mut preview).await?;
+        preview.changes = numbered.changes;
+        preview.blockers = dry_run.overridden_blockers;
+        preview.refused = !preview.blockers.is_empty() && !closing.force;
+    }
+    Ok(preview)
+}
+
+/// The context of a close: the current inputs for an open period, the committed inputs for a closed one.
+async fn context_of_close(
+    environment: &Environment,
+    transaction: &Transaction,
+    period: BillingPeriod,
+    closing: &CloseOptions,
+) -> Result<Context, Error> {
+    let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, period).await?;
+    let context = match &mode {
+        Mode::Draft { .. } => Context::new(environment, period, mode),
+        Mode::Correct { .. } | Mode::Restate { .. } => {
+            let (environment, context) = correct::by_the_close(environment, period, mode)?;
+            correct::refuse_another_program(&environment, &context, transaction).await?;
+            context
+        }
+    };
+    context.at_chosen_tax_point(closing.tax_point)
 }
 
 /// Issues documents, and commits them if there is anything new.
@@ -112,6 +154,29 @@ pub(super) async fn issue(
     pages: Documents,
     cause: ChangeCause<'_>,
 ) -> Result<Option<StagedIssue>, Error> {
+    let Some(numbered) = number_documents(context, transaction, catalog, closing, cause).await? else {
+        return Ok(None);
+    };
+    let NumberedDocuments { issue, changes } = numbered;
+    let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
+    closing::record_issued(context, transaction, &issue).await?;
+    Ok(Some(StagedIssue { issue, skipped: rendered.skipped, changes, directory: rendered.directory }))
+}
+
+/// Documents with final numbers that are not rendered yet.
+struct NumberedDocuments {
+    issue: Issue,
+    changes: Vec<Change>,
+}
+
+/// Rates the usage, and drafts and numbers the documents. Returns `None` if a closed period has nothing new.
+async fn number_documents(
+    context: &Context,
+    transaction: &mut Transaction,
+    catalog: &Catalog,
+    closing: &CloseOptions,
+    cause: ChangeCause<'_>,
+) -> Result<Option<NumberedDocuments>, Error> {
     let issued = closing::issued::issued(context, transaction).await?;
     rating::rate(context, transaction, catalog.all_series()?).await?;
     invoicing::draft(context, transaction).await?;
@@ -131,9 +196,7 @@ pub(super) async fn issue(
     };
     record_totals(context, transaction, closing, cause);
     let issue = closing::number(context, transaction, issued, closing.issue_date).await?;
-    let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
-    closing::record_issued(context, transaction, &issue).await?;
-    Ok(Some(StagedIssue { issue, skipped: rendered.skipped, changes, directory: rendered.directory }))
+    Ok(Some(NumberedDocuments { issue, changes }))
 }
 
 /// Refuses to close a period that has close blockers. With `force`, the blockers are recorded instead.

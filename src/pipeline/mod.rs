@@ -19,7 +19,7 @@ mod reproduce;
 mod restate;
 
 pub use self::billing::{BillingOptions, intake, run, run_open_periods};
-pub use self::close::{CloseOptions, close};
+pub use self::close::{CloseOptions, close, preview_close};
 pub use self::compare::{compare, unused_rules};
 pub use self::maintenance::{compact, expire, retract, vacuum, verify};
 pub use self::reproduce::{Reproduced, reproduce};

@@ -401,6 +401,16 @@ impl Transaction {
         Ok(Some(commit))
     }
 
+    /// Applies everything that is staged to the snapshot of a dry run. Later stages read it as if it were committed.
+    pub fn keep(&mut self, provenance: Provenance) {
+        let commit = self.staged(provenance);
+        let is_recorded = self.is_recorded(&commit, None);
+        self.unstage();
+        if !is_recorded {
+            self.snapshot.apply(&commit);
+        }
+    }
+
     /// Whether a commit would record nothing new.
     fn is_recorded(&self, commit: &Commit, drafted: Option<&Commit>) -> bool {
         let has_same_inputs = match commit.kind {

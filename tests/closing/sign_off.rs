@@ -1,6 +1,9 @@
 //! The sign-off of a month: who approved which documents, and which blockers were overridden for which reason.
 
+use serde_json::{Value, json};
+
 use super::{OCTOBER, issued, lake};
+use crate::test_lake::{TestLake, stderr_of};
 
 /// The project `stranger` has no account. The close is forced and approved, then late usage is approved by another
 /// person.
@@ -31,7 +34,7 @@ fn a_forced_close_and_its_approval_are_visible_everywhere() {
         assert!(index.contains(part), "no `{part}` in {index}");
     }
     let closes = &lake.json(&["audit", "--period", OCTOBER])["closes"];
-    let expected = serde_json::json!([
+    let expected = json!([
         {
             "commit": 1, "period": OCTOBER, "issue_date": "2026-11-02", "cause": "close",
             "approved_by": "A. Meyer", "reasons": ["a trial <of> stranger"],
@@ -62,7 +65,125 @@ fn a_restatement_records_who_approved_it() {
         (closes[1]["cause"].as_str(), closes[1]["approved_by"].as_str()),
         (Some("changed_rule"), Some("A. Meyer"))
     );
-    assert_eq!(closes[1]["reasons"], serde_json::json!(["a mistake"]));
+    assert_eq!(closes[1]["reasons"], json!(["a mistake"]));
     assert!(closes[0]["approved_by"].is_null());
     lake.assert_all_reproduced();
+}
+
+/// A close with `--dry-run --json`, its exit code and its standard error. The lake must not change.
+fn dry_run(lake: &TestLake, issue_date: &str, more: &[&str]) -> (Value, i32, String) {
+    let before = lake.files("lake");
+    let close = ["close", "--period", OCTOBER, "--issue-date", issue_date, "--dry-run", "--json"];
+    let output = lake.output(&[&close[..], more].concat());
+    assert!(lake.files("lake") == before, "a dry run changed the lake");
+    let message = stderr_of(&output);
+    (serde_json::from_slice(&output.stdout).unwrap_or_default(), output.status.code().unwrap(), message)
+}
+
+/// The documents of a preview: number, kind, account, project, without tax, tax, with tax, due date, corrected document
+/// and reason.
+fn planned(preview: &Value) -> Vec<String> {
+    let columns = ["number", "kind", "account_id", "project_id"];
+    let amounts = ["total_without_tax", "tax_amount", "total_with_tax", "due_date", "corrects", "reason"];
+    let text = |document: &Value, name: &&str| document[*name].as_str().unwrap_or("-").to_owned();
+    let of = |document: &Value| columns.iter().chain(&amounts).map(|name| text(document, name)).collect::<Vec<_>>();
+    preview["documents"].as_array().unwrap().iter().map(|document| of(document).join(" ")).collect()
+}
+
+/// The same columns of the documents that were issued on a date.
+fn issued_on(lake: &TestLake, date: &str) -> Vec<String> {
+    let rows = lake.json(&[
+        "sql",
+        &format!(
+            "SELECT document_number, issued_document.document_kind, invoice.account_id, invoice.project_id, \
+         CAST(total_without_tax AS DECIMAL(28,2)) AS net, CAST(tax_amount AS DECIMAL(28,2)) AS tax, \
+         CAST(issued_document.total_with_tax AS DECIMAL(28,2)) AS gross, \
+         COALESCE(CAST(due_date AS TEXT), '-') AS due, \
+         COALESCE(corrects, '-') AS corrected, \
+         COALESCE(reason, '-') AS cause \
+         FROM issued_document JOIN invoice ON invoice_number = document_number \
+         WHERE issued_document.issue_date = DATE '{date}' ORDER BY chain_number"
+        ),
+    ]);
+    let text = |row: &Value| {
+        let cells = row.as_object().unwrap().values();
+        cells.map(|cell| cell.as_str().unwrap()).collect::<Vec<_>>().join(" ")
+    };
+    rows.as_array().unwrap().iter().map(text).collect()
+}
+
+/// `p` has 9.00. `q` has 2.00, less than the minimum, until a file with 40 GB more arrives that only the close reads.
+/// Then the month is corrected: `p` loses 9.00. The 2.00 of `q` are replaced by 3.00 on the same day.
+#[test]
+fn a_dry_run_shows_the_documents_of_the_close_that_follows_and_writes_nothing() {
+    let lake = lake().config("seller.payment_days = 14\nminimum_invoice_amount = \"5.00\"");
+    let (preview, code, _) = dry_run(&lake, "2026-11-02", &[]);
+    assert_eq!((code, planned(&preview).len()), (0, 1));
+    assert!(!lake.path("lake").exists(), "a dry run created the lake");
+    lake.run(OCTOBER);
+    let (preview, code, _) = dry_run(&lake, "2026-11-02", &[]);
+    let first = "INV-2026-00001 invoice acme p 9.00 1.80 10.80 2026-11-16 - -";
+    assert_eq!((code, planned(&preview)), (0, vec![first.to_owned()]));
+    let carried = json!([{
+        "kind": "carried_forward", "account_id": "acme", "project_id": "q", "currency": "EUR",
+        "carried_forward": "2.00",
+    }]);
+    assert_eq!(preview["not_issued"], carried);
+    assert_eq!(preview["intake_commit"], Value::Null);
+
+    lake.deliver("second", ["m,b,2026-10-09T10:00:00Z,40,q"]);
+    let (preview, code, _) = dry_run(&lake, "2026-11-02", &[]);
+    let second = "INV-2026-00002 invoice acme q 6.00 1.20 7.20 2026-11-16 - -";
+    assert_eq!((code, planned(&preview)), (0, vec![first.to_owned(), second.to_owned()]));
+    assert_eq!((&preview["files_read"], &preview["not_issued"]), (&json!(1), &json!([])));
+    lake.close(OCTOBER, "2026-11-02");
+    assert_eq!(issued_on(&lake, "2026-11-02"), planned(&preview));
+
+    let (preview, code, _) = dry_run(&lake, "2026-11-03", &[]);
+    assert_eq!((code, planned(&preview).len(), &preview["was_closed"]), (0, 0, &json!(true)));
+    lake.retract("usage.csv", "measured twice");
+    lake.deliver("corrected", ["m,b,2026-10-02T11:00:00Z,30,q"]);
+    let (preview, code, _) = dry_run(&lake, "2026-11-03", &[]);
+    let expected = [
+        "CN-2026-00001 credit_note acme p -9.00 -1.80 -10.80 - INV-2026-00001 changed_record",
+        "INV-2026-00003 invoice acme q 1.00 0.20 1.20 2026-11-17 INV-2026-00002 changed_record",
+    ];
+    assert_eq!((code, planned(&preview)), (0, expected.map(str::to_owned).to_vec()));
+    assert_eq!(preview["changes"].as_array().unwrap().len(), 2);
+    lake.close(OCTOBER, "2026-11-03");
+    assert_eq!(issued_on(&lake, "2026-11-03"), planned(&preview));
+}
+
+/// The unassigned project `stranger` has a document of its own. The dry run lists the blockers beside the documents. It
+/// ends as the close ends: with exit code 3, or with 0 by force. A wrong issue date is refused in both.
+#[test]
+fn a_dry_run_ends_with_the_exit_code_of_the_close() {
+    let lake = lake();
+    lake.deliver("stranger", ["m,c,2026-10-03T10:00:00Z,1,stranger"]);
+    let (preview, code, message) = dry_run(&lake, "2026-10-31", &[]);
+    assert_eq!((code, preview["refused"].as_bool(), planned(&preview).len()), (3, Some(true), 3));
+    let kinds: Vec<_> = preview["blockers"].as_array().unwrap().iter().map(|blocker| &blocker["kind"]).collect();
+    assert_eq!(kinds, ["period_not_ended", "unassigned_usage"]);
+    assert_eq!(message, lake.close_fails(3, OCTOBER, "2026-10-31"));
+    let (preview, code, _) = dry_run(&lake, "2026-10-31", &["--force", "--reason", "a test"]);
+    assert_eq!((code, preview["refused"].as_bool()), (0, Some(false)));
+    assert!(lake.rows("issued_document").is_empty());
+    let text = lake.succeeds(&[
+        "close",
+        "--period",
+        OCTOBER,
+        "--issue-date",
+        "2026-10-31",
+        "--dry-run",
+        "--force",
+        "--reason",
+        "a test",
+    ]);
+    for part in ["INV-2026-00001", "10.80 EUR", "Blockers that --force overrides:", "Nothing was committed"] {
+        assert!(text.contains(part), "no `{part}` in {text}");
+    }
+    lake.close_by_force(OCTOBER, "2026-10-31");
+    lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,10,q"]);
+    let (_, code, message) = dry_run(&lake, "2026-10-30", &[]);
+    assert_eq!((code, message), (2, lake.close_fails(2, OCTOBER, "2026-10-30")));
 }
