@@ -21,6 +21,7 @@ from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -460,6 +461,9 @@ def invoices(rated):
              "start": min(line["days"]), "end": max(line["days"]) + timedelta(days=1), "net": rounded(line["cost"], 2)}
             for key, line in own
         ]
+        # Lines that differ only in tier and price are in order of time.
+        rows = [row for _, of_sku in groupby(rows, key=lambda row: (row["service"], row["sku"], row["description"], row["line_by"]))
+                for row in sorted(of_sku, key=lambda row: row["start"])]
         net = sum(row["net"] for row in rows)
         tax = rounded(net * Fraction(CONFIG["tax"]["rate"]) / 100, 2)
         documents.append({"number": f"DRAFT-2026-10-{project}", "project": project, "lines": rows, "net": net, "tax": tax})
@@ -539,8 +543,8 @@ SHOP, LIMS = "3e0a61e2ad6bb9ea09ceb7a6c2a7a3b1", "9f2c4d7a1b3e48c6a5d07e8f6b1c2d
 BY_HAND = {
     LIMS: {
         "lines": [
-            ("flavor=m1.large; zone=eu-west-b", 16 * 24 + 1, "0.0836", 1, "32.19"),
             ("flavor=m1.large; zone=eu-west-b", 14 + 24, "0.088", 1, "3.34"),
+            ("flavor=m1.large; zone=eu-west-b", 16 * 24 + 1, "0.0836", 1, "32.19"),
             ("flavor=m1.small; zone=eu-west-b", 13 * 24 + 10, "0.022", 1, "7.08"),
             ("flavor=w1.medium; zone=eu-west-a", 745, "0.045", 1, "33.53"),
             ("flavor=w1.medium", 2 * 745, "0.023", 1, "34.27"),
@@ -554,8 +558,8 @@ BY_HAND = {
     },
     SHOP: {
         "lines": [
-            ("flavor=m1.large; zone=eu-west-a", 385, "0.076", 1, "29.26"),
             ("flavor=m1.large; zone=eu-west-a", 360, "0.08", 1, "28.80"),
+            ("flavor=m1.large; zone=eu-west-a", 385, "0.076", 1, "29.26"),
             ("flavor=m1.small; zone=eu-west-a", 745, "0.02", 1, "14.90"),
             ("flavor=m1.small; zone=eu-west-b", 745 - 1, "0.022", 1, "16.37"),
             ("flavor=w1.medium; zone=eu-west-a", 19 * 24 + 17, "0.045", 1, "21.29"),

@@ -25,7 +25,8 @@
 --         list_unit_price        DECIMAL(28,12)            on the public card; null if its parts have different prices
 --         list_cost              DECIMAL(38,18) not null   cost of the same usage at the prices of the public card
 --
--- The order is that of the lines on an invoice: by service, the base component first, then the rest of the grain.
+-- The order is that of the lines on an invoice: by service, the base component first, then the rest of the grain. Lines
+-- that differ only in tier and price are in order of time.
 --
 -- The usage of a series at one price is added first. There are few such sums and many days, and only the sums need the
 -- texts of a line.
@@ -79,4 +80,4 @@ HAVING SUM(used.pricing_quantity) <> 0 OR SUM(used.contracted_cost) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id, service, CASE WHEN component = 'base' THEN 0 ELSE 1 END,
          component, sku,
          description, line_by, CASE charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge_kind,
-         tier_start, contracted_unit_price, price_currency, unit, unit_price_per
+         charge_period_start, tier_start, contracted_unit_price, price_currency, unit, unit_price_per
