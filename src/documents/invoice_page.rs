@@ -205,6 +205,8 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         description: description.to_owned(),
         line_by,
         charge_kind: Some(charge_kind.to_owned()).filter(|kind| !matches!(kind.as_str(), "" | "usage" | "percent")),
+        charge_period_start: date_of(row.day("charge_period_start")?),
+        charge_period_end: date_of(row.day("charge_period_end")?),
         quantity: row.decimal::<9>("quantity")?.to_string(),
         unit: row.text("unit")?.to_owned(),
         unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },

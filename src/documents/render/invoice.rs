@@ -136,6 +136,12 @@ pub struct InvoiceLine {
     /// `carried_forward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charge_kind: Option<String>,
+    /// The first day that the line charges (BT-134).
+    #[serde(serialize_with = "iso_date")]
+    pub charge_period_start: Date,
+    /// The exclusive end; the page shows the last day (BT-135).
+    #[serde(serialize_with = "iso_date")]
+    pub charge_period_end: Date,
     pub quantity: String,
     pub unit: String,
     /// The unit price; none for a line with only an amount, such as a top-up to a minimum.

@@ -13,6 +13,7 @@ mod date;
 mod escape;
 mod index;
 mod invoice;
+mod lines_on_page;
 mod number;
 mod usage_report;
 
@@ -28,6 +29,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 use self::date::Dates;
+use self::lines_on_page::LineOnPage;
 use crate::model::branding::{Branding, BrandingView};
 
 pub use date::DateError;
@@ -138,7 +140,13 @@ impl Pages {
 
     /// The invoice as an HTML page.
     pub fn render_invoice(&self, page: &InvoicePage) -> Result<String, Error> {
-        self.render("invoice.html", page)
+        #[derive(Serialize)]
+        struct Arranged<'page> {
+            #[serde(flatten)]
+            page: &'page InvoicePage,
+            lines_on_page: Vec<LineOnPage>,
+        }
+        self.render("invoice.html", &Arranged { page, lines_on_page: page.lines_on_page() })
     }
 
     /// The usage report as an HTML page.

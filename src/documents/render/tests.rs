@@ -20,6 +20,8 @@ pub(crate) fn line(number: u32, quantity: &str, unit_price: &str, net_amount: &s
         description: "Virtual machine".to_owned(),
         line_by: vec![LineBy { name: "flavor".to_owned(), value: "m1.small".to_owned() }],
         charge_kind: None,
+        charge_period_start: date(2026, 10, 1),
+        charge_period_end: date(2026, 11, 1),
         quantity: quantity.to_owned(),
         unit: "instance-hour".to_owned(),
         unit_price: Some(unit_price.to_owned()),
@@ -269,6 +271,48 @@ fn an_invoice_shows_its_amounts() {
     assert!(html.contains("1–31 October 2026"));
     assert!(html.contains("VAT 19&nbsp;% on 1,008.24"));
     assert!(html.contains("class=\"draft\""));
+}
+
+/// A price that changes on 16 October gives two lines, which show their dates. A third line with another flavor and a
+/// fee for the whole month show none. A fee from 11 October shows its dates.
+#[test]
+fn a_line_shows_its_dates_if_the_price_changed() {
+    let mut page = invoice();
+    let (first, second) = ((date(2026, 10, 1), date(2026, 10, 16)), (date(2026, 10, 16), date(2026, 11, 1)));
+    let during = |number, (start, end), price: &str| InvoiceLine {
+        charge_period_start: start,
+        charge_period_end: end,
+        ..line(number, "360", price, "28.80")
+    };
+    let mut other = during(3, first, "0.09");
+    other.line_by[0].value = "m1.large".to_owned();
+    let fee = |number, start| InvoiceLine {
+        charge_kind: Some("recurring".to_owned()),
+        ..during(number, (start, date(2026, 11, 1)), "10")
+    };
+    page.lines = vec![during(1, first, "0.08"), during(2, second, "0.076"), other];
+    page.lines.extend([fee(4, date(2026, 10, 1)), InvoiceLine { sku: "FEE".to_owned(), ..fee(5, date(2026, 10, 11)) }]);
+    let html = pages("en").render_invoice(&page).unwrap();
+    for (period, count) in [("1–15 October 2026", 1), ("16–31 October 2026", 1), ("11–31 October 2026", 1)] {
+        assert_eq!(html.matches(&format!(">{period}<")).count(), count, "{period}");
+    }
+    // The only other period is that of the document.
+    assert_eq!(html.matches("October 2026</d").count(), 4);
+    page.lines.remove(1);
+    assert!(!pages("en").render_invoice(&page).unwrap().contains("1–15 October"), "one price in the month");
+}
+
+/// On a narrow screen each cell has a label. In print the last lines are on the page of the totals.
+#[test]
+fn pages_have_labels_for_narrow_screens() {
+    let html = pages("de").render_invoice(&invoice()).unwrap();
+    for text in ["data-label=\"Menge\"", "data-label=\"Einzelpreis\"", "break-before: avoid", "\" counter(pages)"] {
+        assert!(html.contains(text), "{text}");
+    }
+    let html = pages("en").render_usage_report(&usage_report()).unwrap();
+    for text in ["data-label=\"Quantity\"", "data-label=\"Share\"", "class=\"scroll\""] {
+        assert!(html.contains(text), "{text}");
+    }
 }
 
 #[test]
