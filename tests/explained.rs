@@ -43,17 +43,45 @@ fn rounded(cost: Cost, line: &Value) -> Amount {
     Amount::from_units(converted.units() / 10i128.pow(14))
 }
 
+/// Checks the prices of a line. The price before factors, multiplied by all factors, equals the unit price of the line.
+/// A minimum or maximum names its limit, and covered usage names its commitment.
+fn check_prices(line: &Value) {
+    let kind = text(line, "charge_kind");
+    let indices: Vec<u64> = all(line, "resources").map(|one| one["price"].as_u64().unwrap()).collect();
+    for (index, price) in all(line, "prices").enumerate() {
+        assert!(indices.contains(&(index as u64)), "a price without usage: {line:#}");
+        assert!(text(price, "place").contains(".toml:"), "{price:#}");
+        let one = UnitPrice::from_integer(1);
+        let factors = all(price, "factors").inspect(|factor| assert!(text(factor, "place").contains(".toml:")));
+        let product = factors.fold(one, |product, factor| product.checked_mul(number(factor, "factor")).unwrap());
+        let base = &price["base_price"];
+        match kind {
+            "usage" | "flat_fee" => {
+                let before: UnitPrice = number(base, "unit_price");
+                assert_eq!(before.checked_mul(product), Some(number(line, "unit_price")), "{price:#}");
+                assert_eq!(base["unit_price_per"], line["unit_price_per"], "{price:#}");
+                let is_in_list = text(base, "place").contains(".csv:");
+                assert!(!is_in_list || !base["values"].as_object().unwrap().is_empty(), "{price:#}");
+            }
+            "minimum" | "maximum" => assert!(all(price, "limits").next().is_some(), "{price:#}"),
+            "reserved" => assert!(all(price, "covered_by").next().is_some(), "{price:#}"),
+            other => panic!("{other}"),
+        }
+    }
+}
+
 /// Checks the explanation of one line: it names the sources that the kind of line needs, and its amounts add up.
 /// Returns the amount that remains after discounts and credits.
 fn check(line: &Value, lake: &TestLake) -> Amount {
     let net: Amount = number(line, "net_amount");
     let kind = text(line, "charge_kind");
     let category = text(line, "charge_category");
-    let of_places = all(line, "rules").chain(all(line, "fees"));
+    let of_places = all(line, "prices").chain(all(line, "fees"));
     let places_named: Vec<&str> = of_places.map(|one| text(one, "place")).collect();
     let issued: Vec<&Value> = all(line, "issued").collect();
     match (category, kind) {
         ("Usage", _) => {
+            check_prices(line);
             let cost: Cost = number(line, "contracted_cost");
             let named: Cost = sum(all(line, "resources").map(|one| number(one, "cost")));
             if issued.is_empty() {
@@ -239,11 +267,39 @@ fn explain_adds_up_for_every_charge_kind() {
         minimum = "3"
         minimum_at_zero = true
         per = "account"
+
+        [[rule]]
+        id = "limited"
+        meter = "book"
+        component = "print"
+        when = "account_id = 'C-2002'"
+        sku = "LIMITED"
+        service = "Print"
+        tiers = "graduated"
+        tier = [{ up_to = "2", unit_price = "4", max_amount = "5" }, { unit_price = "1", max_amount = "9" }]
+
+        [[rule]]
+        id = "louder"
+        meter = "book"
+        component = "print"
+        when = "account_id = 'C-2002'"
+        factor = "1.5"
         "#;
     lake.put("rating-rules/terms.toml", terms + more);
     lake.run("2026-10");
     lake.run("2026-11");
     let kinds = check_all(&lake);
+    // Two books at 4 × 1.5 cost 12, and the tier costs at most 5 × 1.5 = 7.50. The third book costs 1 × 1.5, which is
+    // less than the maximum of its tier.
+    let explained = lake.explain_json("DRAFT-2026-10-C-2002");
+    let limited = all(&explained, "lines").find(|line| text(line, "charge_kind") == "maximum").unwrap();
+    assert_eq!(text(limited, "net_amount"), "-4.50");
+    let tier = serde_json::json!({"number": 1, "kind": "graduated", "above": "0", "up_to": "2"});
+    let place = text(&limited["prices"][0], "place");
+    let limit = serde_json::json!({
+        "kind": "max_amount", "place": place, "amount": "7.50", "tier": tier, "cost": "12.00", "cap_quantity": null,
+    });
+    assert_eq!(limited["prices"][0]["limits"], serde_json::json!([limit]));
     for kind in [
         "Adjustment brought_forward",
         "Adjustment carried_forward",
@@ -254,6 +310,7 @@ fn explain_adds_up_for_every_charge_kind() {
         "Purchase percent",
         "Purchase reservation",
         "Purchase top_up",
+        "Usage maximum",
         "Usage reserved",
         "Usage usage",
     ] {

@@ -17,6 +17,7 @@ mod init;
 mod intake;
 mod intake_counts;
 mod lake;
+mod lookup;
 mod memory_limit;
 mod print;
 mod progress;

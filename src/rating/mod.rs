@@ -13,6 +13,7 @@ pub mod included_units;
 pub mod invariants;
 mod non_usage_charges;
 pub mod pools;
+pub mod price_origin;
 pub mod pricer;
 pub mod prices;
 pub mod pricing_context;

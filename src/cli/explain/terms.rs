@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::load::read_committed_inputs;
+use crate::model::commitment_discount::{Committed, Reservation};
+use crate::model::config::Config;
 use crate::model::diagnostic::Place;
 use crate::model::expression::Expression;
 use crate::model::money::{Amount, places_of};
@@ -13,7 +15,7 @@ use crate::model::terms::{CreditKind, DiscountValue};
 use crate::storage::{CommitKind, Lake, Snapshot};
 
 /// A contract term, with its place in the rules.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct TermReference {
     pub(super) term: String,
     pub(super) place: String,
@@ -21,14 +23,18 @@ pub(super) struct TermReference {
     pub(super) summary: String,
 }
 
-/// The rules of the last close of a period, or of its last billing if the period has no close. `None` without such a
-/// commit, or if this version cannot read its rules.
-pub(super) async fn committed_rules(lake: &Lake, snapshot: &Snapshot, period: &str) -> Result<Option<RuleBook>, Error> {
+/// The configuration and rules of the last close of a period, or of its last billing if the period has no close. `None`
+/// without such a commit, or if this version cannot read its inputs.
+pub(super) async fn committed_inputs(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    period: &str,
+) -> Result<Option<(Config, RuleBook)>, Error> {
     let kinds = [CommitKind::Close, CommitKind::Billing];
     let Some(commit) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
     let entry = lake.log_entry(commit.sequence).await?;
     let (committed, _) = read_committed_inputs(&entry.inputs, &entry.configuration);
-    Ok(committed.map(|(_, rules)| rules))
+    Ok(committed)
 }
 
 fn reference(term: &str, place: &Place, summary: String) -> TermReference {
@@ -43,7 +49,7 @@ pub(super) fn of_line(rules: &RuleBook, component: &str, term_id: &str) -> Optio
     }
 }
 
-fn condition_text(condition: &Option<Expression>) -> String {
+pub(super) fn condition_text(condition: &Option<Expression>) -> String {
     condition.as_ref().map(|condition| format!(" when {}", condition.text)).unwrap_or_default()
 }
 
@@ -63,6 +69,18 @@ fn of_minimum_spend(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
     let condition = condition_text(&commitment.when);
     let summary = format!("at least {amount} of usage in each period{condition}{above}");
     Some(reference(&commitment.id, &commitment.declared_at, summary))
+}
+
+/// A reservation or an hourly commitment.
+pub(super) fn of_reservation(reservation: &Reservation) -> TermReference {
+    let currency = reservation.currency.code();
+    let summary = match reservation.committed {
+        Committed::Quantity { quantity, unit_price } => {
+            format!("{quantity} metered units reserved in each hour, at {} {currency} each", unit_price.to_text(2))
+        }
+        Committed::Amount(amount) => format!("{} {currency} committed in each hour", amount.to_text(2)),
+    };
+    reference(&reservation.id, &reservation.declared_at, summary)
 }
 
 /// A discount, a credit, or a minimum spend with cheaper overage.

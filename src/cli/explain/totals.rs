@@ -3,11 +3,11 @@
 use arrow::array::RecordBatch;
 use serde::Serialize;
 
+use super::document::Document;
 use super::terms::{self, TermReference};
 use crate::cli::print::Printer;
 use crate::error::Error;
 use crate::model::money::places_of_code;
-use crate::model::rule_book::RuleBook;
 use crate::rows::{self, Row};
 
 /// The totals of a document, in the order of calculation.
@@ -37,6 +37,7 @@ struct Deduction {
     amount: String,
     tax_treatment: String,
     term_reference: Option<TermReference>,
+    balance: Option<CreditBalance>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,16 +52,21 @@ struct Prepayment {
     description: String,
     amount: String,
     term_reference: Option<TermReference>,
+    balance: Option<CreditBalance>,
 }
 
-/// The relations of a period with the totals of its documents.
-pub(super) struct TotalsOf<'a> {
-    pub(super) invoice: &'a [RecordBatch],
-    pub(super) allowance: &'a [RecordBatch],
-    pub(super) tax_breakdown: &'a [RecordBatch],
-    pub(super) prepayment: &'a [RecordBatch],
-    pub(super) rules: Option<&'a RuleBook>,
+/// The balance of a credit in the period of the document.
+#[derive(Debug, Serialize)]
+struct CreditBalance {
+    opening_balance: String,
+    granted: String,
+    used: String,
+    expired: String,
+    closing_balance: String,
 }
+
+/// The totals of a document.
+pub(super) struct TotalsOf<'a>(pub(super) &'a Document);
 
 fn of_document<'a>(batches: &'a [RecordBatch], number: &str) -> Result<Vec<Row<'a>>, Error> {
     let mut found = Vec::new();
@@ -72,6 +78,24 @@ fn of_document<'a>(batches: &'a [RecordBatch], number: &str) -> Result<Vec<Row<'
     Ok(found)
 }
 
+/// The balance of a credit in the period; `None` for a term that is no credit.
+fn balance_of(document: &Document, term: &str, is_credit: bool) -> Result<Option<CreditBalance>, Error> {
+    for row in rows::each(&document.credit_balance).filter(|_| is_credit) {
+        if row.text("credit_id")? == term {
+            let places = places_of_code(row.text("currency")?);
+            let amount = |name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
+            return Ok(Some(CreditBalance {
+                opening_balance: amount("opening_balance")?,
+                granted: amount("granted")?,
+                used: amount("used")?,
+                expired: amount("expired")?,
+                closing_balance: amount("closing_balance")?,
+            }));
+        }
+    }
+    Ok(None)
+}
+
 /// The text of a tax group, in the form of a tax treatment: `VAT AE 0 %, Reverse charge`.
 fn tax_of(row: Row<'_>) -> Result<String, Error> {
     let reason = row.optional_text("exemption_reason")?.map(|reason| format!(", {reason}")).unwrap_or_default();
@@ -81,12 +105,14 @@ fn tax_of(row: Row<'_>) -> Result<String, Error> {
 }
 
 impl TotalsOf<'_> {
-    pub(super) fn document(&self, number: &str) -> Result<Option<ExplainedTotals>, Error> {
-        let Some(invoice) = of_document(self.invoice, number)?.into_iter().next() else { return Ok(None) };
+    pub(super) fn explained(&self) -> Result<Option<ExplainedTotals>, Error> {
+        let Self(document) = self;
+        let number = &document.number;
+        let Some(invoice) = of_document(&document.invoice, number)?.into_iter().next() else { return Ok(None) };
         let places = places_of_code(invoice.text("currency")?);
         let amount = |row: Row<'_>, name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
         let mut allowances = Vec::new();
-        for row in of_document(self.allowance, number)? {
+        for row in of_document(&document.allowance, number)? {
             let (kind, term) = (row.text("kind")?, row.text("term_id")?);
             allowances.push(Deduction {
                 kind: kind.to_owned(),
@@ -95,21 +121,23 @@ impl TotalsOf<'_> {
                 base_amount: amount(row, "base_amount")?,
                 amount: amount(row, "amount")?,
                 tax_treatment: row.text("tax_treatment")?.to_owned(),
-                term_reference: self.rules.and_then(|rules| terms::of_allowance(rules, term, kind)),
+                term_reference: document.rules().and_then(|rules| terms::of_allowance(rules, term, kind)),
+                balance: balance_of(document, term, !["discount", "overage"].contains(&kind))?,
             });
         }
         let mut taxes = Vec::new();
-        for row in of_document(self.tax_breakdown, number)? {
+        for row in of_document(&document.tax_breakdown, number)? {
             let (taxable_amount, tax_amount) = (amount(row, "taxable_amount")?, amount(row, "tax_amount")?);
             taxes.push(TaxSubtotal { tax: tax_of(row)?, taxable_amount, tax_amount });
         }
         let mut prepayments = Vec::new();
-        for row in of_document(self.prepayment, number)? {
+        for row in of_document(&document.prepayment, number)? {
             let credit = row.text("credit_id")?;
             prepayments.push(Prepayment {
                 description: row.text("description")?.to_owned(),
                 amount: amount(row, "amount")?,
-                term_reference: self.rules.and_then(|rules| terms::of_credit(rules, credit)),
+                term_reference: document.rules().and_then(|rules| terms::of_credit(rules, credit)),
+                balance: balance_of(document, credit, true)?,
             });
         }
         let seller_currency = invoice.text("seller_currency")?;
@@ -141,34 +169,47 @@ impl TotalsOf<'_> {
 }
 
 impl ExplainedTotals {
+    /// Prints the calculation of the amount due, with one amount in each line.
     pub(super) fn print(&self, printer: &Printer) {
-        let currency = &self.currency;
-        printer.line(&format!("lines {} {currency}", self.line_total));
+        let mut steps: Vec<(&str, &str, String)> = vec![("lines", &self.line_total, String::new())];
         for one in &self.allowances {
             let how = match &one.percent {
                 Some(percent) => format!("{percent} % of {}", one.base_amount),
                 None => format!("off {}", one.base_amount),
             };
-            let by = by(one.term_reference.as_ref());
-            printer.line(&format!("less {} ({}, {how}) from {}{by}", one.amount, one.description, one.tax_treatment));
+            let detail = format!("{}, {how}, from lines with {}", one.description, one.tax_treatment);
+            steps.push(("less", &one.amount, detail + &by(one.term_reference.as_ref(), one.balance.as_ref())));
         }
-        printer.line(&format!("without tax {} {currency}", self.total_without_tax));
+        steps.push(("without tax", &self.total_without_tax, String::new()));
         for tax in &self.taxes {
-            printer.line(&format!("plus {} ({} on {})", tax.tax_amount, tax.tax, tax.taxable_amount));
+            steps.push(("plus tax", &tax.tax_amount, format!("{} on {}", tax.tax, tax.taxable_amount)));
         }
-        printer.line(&format!("with tax {} {currency}", self.total_with_tax));
+        steps.push(("with tax", &self.total_with_tax, String::new()));
         for paid in &self.prepayments {
-            let by = by(paid.term_reference.as_ref());
-            printer.line(&format!("less {} prepaid ({}){by}", paid.amount, paid.description));
+            let by = by(paid.term_reference.as_ref(), paid.balance.as_ref());
+            steps.push(("less prepaid", &paid.amount, paid.description.clone() + &by));
         }
-        printer.line(&format!("due {} {currency}", self.amount_due));
+        steps.push(("due", &self.amount_due, self.currency.clone()));
+        let names = steps.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        let amounts = steps.iter().map(|(_, amount, _)| amount.len()).max().unwrap_or(0);
+        for (name, amount, detail) in steps {
+            printer.line(format!("{name:<names$}  {amount:>amounts$}  {detail}").trim_end());
+        }
         if let Some(tax) = &self.tax_in_seller_currency {
-            printer.line(&format!("tax in the currency of the seller {tax}"));
+            printer.line(&format!("tax in the currency of the seller: {tax}"));
         }
     }
 }
 
-/// `: launch at rules/terms.toml:5, 10 % less`
-pub(super) fn by(term_reference: Option<&TermReference>) -> String {
-    term_reference.map(|by| format!(": {} at {}, {}", by.term, by.place, by.summary)).unwrap_or_default()
+/// The term of an amount, and the balance of a credit: ` (launch at rules/terms.toml:5: 10 % off)`.
+fn by(term_reference: Option<&TermReference>, balance: Option<&CreditBalance>) -> String {
+    let term = term_reference.map(|by| format!("{} at {}: {}", by.term, by.place, by.summary));
+    let balance = balance.map(|one| {
+        let other = [("granted", &one.granted), ("expired", &one.expired)];
+        let other = other.iter().filter(|(_, amount)| amount.chars().any(|digit| ('1'..='9').contains(&digit)));
+        let other: String = other.map(|(name, amount)| format!(", {name} {amount}")).collect();
+        format!("balance {}{other}, used {}, left {}", one.opening_balance, one.used, one.closing_balance)
+    });
+    let parts: Vec<String> = term.into_iter().chain(balance).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
 }

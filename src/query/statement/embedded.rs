@@ -174,6 +174,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "report/resource_cost",
     "report/service_day",
     "report/sku_cost",
+    "report/tier_cost",
     "report/incomplete_lifecycle",
     "report/unconverted_currency",
     "report/unrated_resource",

@@ -1,4 +1,4 @@
-//! The lookup of a document for `conto explain`: by its number, project or account, or by a prefix of these.
+//! The lookup of a document: by its number, project or account, or by a prefix of these.
 
 use std::fmt::Write as _;
 
