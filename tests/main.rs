@@ -17,7 +17,7 @@
 //! | **Prices** | |
 //! | tiers, fees, packages, caps, pricing units, price changes | `pricing` |
 //! | list cost, factors, included units | `pricing::rate_cards` |
-//! | recurring and percent fees, unused pools, reservations, hourly commitments | `non_usage_charges` |
+//! | recurring and percent fees, one-off charges, unused pools, reservations, hourly commitments | `non_usage_charges` |
 //! | examples of all rule files in the repository | `rules` |
 //! | **Invoices** | |
 //! | rounding, discounts, credits, minimum amounts, VAT categories, reverse charge | `terms` |

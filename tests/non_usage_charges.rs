@@ -1,13 +1,16 @@
-//! Charges without usage: recurring fees, percent fees, unused pools, reservations and hourly commitments.
+//! Charges without usage: recurring fees, one-off charges, percent fees, unused pools, reservations and hourly
+//! commitments.
 //!
 //! | file | topic |
 //! | --- | --- |
 //! | `recurring_fees` | `[[recurring]]`: prorated by day, in advance, by rate card |
+//! | `one_off_charges` | `[[charge]]`: billed once, on the invoice of its month or the next open one |
 //! | `percent_fees` | `[[fee]]`: a percent of other lines, with a minimum |
 //! | `unused_pools` | `flat_fee_at_zero`, `minimum_at_zero` and factors of a pool without usage |
 //! | `commitment_discounts` | `[[reservation]]` and `[[hourly_commitment]]` |
 
 mod commitment_discounts;
+mod one_off_charges;
 mod percent_fees;
 mod recurring_fees;
 mod unused_pools;

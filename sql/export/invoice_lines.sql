@@ -11,7 +11,7 @@
 --         sku                  TEXT not null
 --         description          TEXT not null
 --         line_by              TEXT not null
---         charge_kind          TEXT not null   such as usage, flat_fee, minimum, recurring, percent, top_up
+--         charge_kind          TEXT not null   such as usage, flat_fee, minimum, recurring, one_off, percent, top_up
 --         charge_period_start  DATE not null
 --         charge_period_end    DATE not null   exclusive
 --         quantity             DECIMAL(38,9) not null

@@ -30,6 +30,6 @@
 --         currency               TEXT not null
 --         tax_treatment          TEXT not null             the taxes of the line, see applied_tax
 --
--- Kinds of usage: usage, flat_fee, minimum, maximum, reserved. Kinds of charges without usage: recurring, reservation,
--- hourly_commitment, flat_fee, minimum. Kinds of fees: percent, minimum. Kinds of commitments: top_up, overage. Amounts
--- of other periods: carried_forward, brought_forward. Kinds of corrected discounts: discount, overage.
+-- Kinds of usage: usage, flat_fee, minimum, maximum, reserved. Kinds of charges without usage: recurring, one_off,
+-- reservation, hourly_commitment, flat_fee, minimum. Kinds of fees: percent, minimum. Kinds of commitments: top_up,
+-- overage. Amounts of other periods: carried_forward, brought_forward. Kinds of corrected discounts: discount, overage.

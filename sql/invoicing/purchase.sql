@@ -12,8 +12,8 @@
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
---         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or
---                                                          minimum
+--         charge_kind            TEXT not null             recurring, one_off, reservation, hourly_commitment,
+--                                                          flat_fee or minimum
 --         tier_start             DECIMAL(28,9) not null    zero
 --         contracted_unit_price  DECIMAL(28,12) not null
 --         price_currency         TEXT not null             of the price and the cost
@@ -21,7 +21,7 @@
 --         unit_price_per         DECIMAL(28,9) not null    number of units that the price is for
 --         charge_period_start    DATE not null
 --         charge_period_end      DATE not null             exclusive
---         quantity               DECIMAL(38,9) not null
+--         quantity               DECIMAL(38,9) not null    1 or -1 if the line is an amount without a unit
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
 --
 -- The columns are those of charge, and the rows become lines in the same way.
@@ -42,7 +42,7 @@ SELECT account_id,
        unit_price_per,
        MIN(charge_period_start) AS charge_period_start,
        MAX(charge_period_end) AS charge_period_end,
-       CAST(CASE WHEN unit = '' THEN CAST(1 AS DECIMAL(50,9))
+       CAST(CASE WHEN unit = '' AND charge_kind <> 'one_off' THEN CAST(1 AS DECIMAL(50,9))
                  ELSE SUM(CAST(quantity AS DECIMAL(50,9))) END AS DECIMAL(38,9)) AS quantity,
        CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
 FROM non_usage_charge

@@ -1,9 +1,9 @@
--- non_usage_charge: a charge that is not metered: a recurring fee, a commitment discount, or a pool without usage.
+-- non_usage_charge: a charge that is not metered: a fee, a one-off charge, a commitment discount, or an unused pool.
 --
 -- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start,
 --         charge_period_end, service, sku, description, unit, contracted_unit_price, currency, unit_price_per
 -- reads   metered_day, active_series, recurring, subscription, subscribed_series, earlier_non_usage_charge, idle_pool,
---         committed_charge, priced_series, rate, payer_series
+--         one_off_charge, committed_charge, priced_series, rate, payer_series
 -- params  $billing_period_start  DATE
 --         $billing_period_end    DATE   exclusive
 -- writes  account_id             TEXT not null
@@ -12,17 +12,19 @@
 --         project_name           TEXT
 --         resource_id            TEXT not null             empty if the charge belongs to no resource
 --         status                 TEXT not null             invoiced, internal or retail
---         rule_id                TEXT not null             id of the recurring fee, the commitment, or the rule of the
---                                                          unused pool
---         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or
---                                                          minimum
+--         rule_id                TEXT not null             id of the recurring fee, the one-off charge, the
+--                                                          commitment, or the rule of the unused pool
+--         charge_kind            TEXT not null             recurring, one_off, reservation, hourly_commitment,
+--                                                          flat_fee or minimum
 --         service                TEXT not null
 --         sku                    TEXT not null
 --         description            TEXT not null
---         line_by                TEXT not null             the month of a recurring fee, such as month=2026-11
+--         line_by                TEXT not null             the month of a recurring fee, such as month=2026-11, or
+--                                                          the id of a one-off charge, such as charge=setup
 --         charge_period_start    DATE not null
 --         charge_period_end      DATE not null             exclusive
---         quantity               DECIMAL(28,9) not null    negative if it was paid in advance and is no longer owed
+--         quantity               DECIMAL(28,9) not null    negative for a compensation, or if it was paid in advance
+--                                                          and is no longer owed
 --         unit                   TEXT not null
 --         contracted_unit_price  DECIMAL(28,12) not null
 --         currency               TEXT not null             of the price and the cost
@@ -152,6 +154,13 @@ charge AS (
          first_day, end_day, quantity, unit, unit_price, currency, CAST(1 AS DECIMAL(28,9)),
          CAST(CAST(quantity AS DECIMAL(40,9)) * unit_price AS DECIMAL(38,18)), rule_file, rule_line
   FROM committed_charge
+  UNION ALL
+  SELECT account_id, account_name, project_id, project_name, '', status, charge_id, 'one_off', service, sku,
+         description, concat('charge=', charge_id),
+         charge_date, CAST(charge_date + INTERVAL '1 day' AS DATE), quantity, unit, unit_price, currency,
+         CAST(1 AS DECIMAL(28,9)),
+         CAST(CAST(quantity AS DECIMAL(40,9)) * unit_price AS DECIMAL(38,18)), rule_file, rule_line
+  FROM one_off_charge
 )
 SELECT account_id,
        account_name,

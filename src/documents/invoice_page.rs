@@ -8,13 +8,14 @@ use super::page_inputs::{PageInputs, ProjectKey, ProjectRows, exchange_rate, gen
 use super::relations::Relations;
 use crate::documents::render::{
     AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy,
-    LineCorrection, PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown, invoice_json,
+    LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown, invoice_json,
 };
 use crate::error::Error;
 use crate::model::account::Account;
 use crate::model::config::Seller;
 use crate::model::issue::Issue;
 use crate::model::money::{Amount, Decimal, Quantity, UnitPrice, places_of_code};
+use crate::model::one_off_charge::{ONE_OFF, charge_id_of};
 use crate::model::period::date_of;
 use crate::model::tax::TaxTreatment;
 use crate::model::terms::{CARRIED_FORWARD, SKIPPED};
@@ -31,11 +32,16 @@ pub(super) fn invoices(
     for row in rows::each(&relations.line_reference) {
         references.insert((row.text("invoice_number")?, row.number("line_number")?), row);
     }
+    let mut reasons = BTreeMap::new();
+    for row in rows::each(&relations.one_off_charge) {
+        reasons.insert(row.text("charge_id")?, row.optional_text("reason")?);
+    }
     for row in rows::each(&relations.invoice_line) {
         let amounts = Amounts::of(row.text("currency")?);
         let account_id = row.text("account_id")?;
         let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
         let mut line = invoice_line(row, project, amounts)?;
+        line.one_off = one_off(row, &reasons)?;
         if let Some(reference) = references.get(&(row.text("invoice_number")?, row.number("line_number")?)) {
             line.correction = line_correction(row, *reference)?;
         }
@@ -183,8 +189,9 @@ struct DocumentParts {
 
 fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Result<InvoiceLine, Error> {
     let per: Quantity = row.decimal("unit_price_per")?;
-    let mut line_by = line_by(row.text("line_by")?);
     let charge_kind = row.text("charge_kind")?;
+    // The id of a one-off charge is in the charge itself.
+    let mut line_by = if charge_kind == ONE_OFF { Vec::new() } else { line_by(row.text("line_by")?) };
     // The template translates the texts that the program wrote, by the kind of the line.
     let is_named_by_kind = matches!(charge_kind, CARRIED_FORWARD | "brought_forward");
     let is_of_program = is_named_by_kind || matches!(charge_kind, "discount" | "overage");
@@ -212,8 +219,19 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },
         unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
         net_amount: amounts.text(row.decimal("net_amount")?),
+        one_off: None,
         correction: None,
     })
+}
+
+/// The one-off charge of a line. The buyer reads the reason of a compensation only.
+fn one_off(line: Row<'_>, reasons: &BTreeMap<&str, Option<&str>>) -> Result<Option<OneOff>, Error> {
+    let id = charge_id_of(line.text("line_by")?).filter(|_| line.text("charge_kind").is_ok_and(|kind| kind == ONE_OFF));
+    let Some(id) = id else { return Ok(None) };
+    let is_compensation = line.units("quantity")? < 0;
+    let reason = reasons.get(id).copied().flatten().filter(|_| is_compensation);
+    let date = date_of(line.day("charge_period_start")?);
+    Ok(Some(OneOff { id: id.to_owned(), date, reason: reason.map(str::to_owned) }))
 }
 
 fn allowance_taxes(treatment: &TaxTreatment) -> Vec<AllowanceTax> {

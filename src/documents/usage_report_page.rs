@@ -95,8 +95,11 @@ fn daily_costs(inputs: &PageInputs<'_>, service_days: &[Row<'_>]) -> Result<Vec<
     let mut costs = Vec::with_capacity(service_days.len());
     for row in service_days {
         costs.push(DailyCost {
-            // Charges in advance are shown on the last day of the period.
-            charge_date: date_of(row.day("charge_date")?).min(inputs.end.yesterday().unwrap_or(inputs.end)),
+            // Charges in advance are shown on the last day of the period, and charges of a closed month on the first
+            // day.
+            charge_date: date_of(row.day("charge_date")?)
+                .min(inputs.end.yesterday().unwrap_or(inputs.end))
+                .max(inputs.start),
             service: row.text("service")?.to_owned(),
             contracted_cost: row.decimal("contracted_cost")?,
         });

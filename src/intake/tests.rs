@@ -82,6 +82,7 @@ fn rules() -> RuleBook {
         }],
         rules: Vec::new(),
         recurring: Vec::new(),
+        charges: Vec::new(),
         reservations: Vec::new(),
         terms: Default::default(),
         sources: Vec::new(),

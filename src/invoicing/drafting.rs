@@ -18,6 +18,7 @@ use crate::model::account::{Account, InvoicePer, PUBLIC_CARD, Project, ZeroInvoi
 use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::{Amount, Cost, UnitPrice, places_of};
+use crate::model::one_off_charge::ONE_OFF;
 use crate::model::period::{BillingPeriod, DayNumber, day_number};
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::{
@@ -373,7 +374,7 @@ impl<'a> DraftContext<'a> {
             let applies = self.terms.applies("fee", &fee.id, lines, buyer.line_owner())?;
             for (index, line) in lines.iter().enumerate().filter(|(index, _)| applies[*index]) {
                 let is_fee = line.component == FEE && line.term_id.is_some();
-                if line.charge_category == ChargeCategory::Adjustment || is_fee {
+                if line.charge_category == ChargeCategory::Adjustment || is_fee || line.charge_kind == ONE_OFF {
                     continue;
                 }
                 let sum = bases.entry(line.project_id.clone().filter(|_| by_project)).or_default();
@@ -473,9 +474,10 @@ impl<'a> DraftContext<'a> {
                 continue;
             }
             let mut applies = self.terms.applies("discount", &discount.id, lines, owner)?;
-            // Lines that are brought forward were discounted on the earlier document.
+            // Lines that are brought forward were discounted on the earlier document. A one-off charge is agreed as an
+            // amount.
             for (applies, line) in applies.iter_mut().zip(lines) {
-                *applies &= line.charge_category != ChargeCategory::Adjustment;
+                *applies &= line.charge_category != ChargeCategory::Adjustment && line.charge_kind != ONE_OFF;
             }
             let value = match discount.value {
                 DiscountValue::Percent(percent) => AppliedValue::Percent(percent),
@@ -590,9 +592,12 @@ impl<'a> DraftContext<'a> {
         line.unit = row.text("unit")?.to_owned();
         line.price_currency = Some(price_currency);
         line.contracted_unit_price = contracted_unit_price;
-        // The unit price of a line without a unit is its net amount.
+        // The unit price of a line without a unit is its net amount. A price is never negative (EN 16931: BR-27), so
+        // the quantity of a compensation is -1.
         if !line.unit.is_empty() {
             line.unit_price = unit_price;
+        } else if line.quantity.is_negative() {
+            line.unit_price = UnitPrice::from_units(line.unit_price.units().abs());
         }
         line.unit_price_per = row.decimal("unit_price_per")?;
         line.contracted_cost = contracted_cost;

@@ -25,6 +25,7 @@ mod instant;
 mod keys;
 mod lookups;
 mod meters;
+mod one_off_charges;
 mod paths;
 mod pool;
 mod price_list;
@@ -202,6 +203,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
     let (mut recurring_tables, mut fee_tables) = (Vec::new(), Vec::new());
     let mut included_units_tables = Vec::new();
+    let mut charge_tables = Vec::new();
     let (mut reservation_tables, mut hourly_tables) = (Vec::new(), Vec::new());
     for (file, entries) in documents {
         let mut root = file.root(entries, &keys::RULE_FILE);
@@ -212,6 +214,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
         included_units_tables.extend(root.tables("included_units", &keys::INCLUDED_UNITS));
         lookup_tables.extend(root.tables("lookup", &keys::LOOKUP));
         recurring_tables.extend(root.tables("recurring", &keys::RECURRING));
+        charge_tables.extend(root.tables("charge", &keys::CHARGE));
         fee_tables.extend(root.tables("fee", &keys::FEE));
         reservation_tables.extend(root.tables("reservation", &keys::RESERVATION));
         hourly_tables.extend(root.tables("hourly_commitment", &keys::HOURLY_COMMITMENT));
@@ -248,6 +251,8 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
         recurring_tables.into_iter().filter_map(|table| recurring::read(table, &meters, reader)).collect();
     recurring::refuse_fee_overlap(&recurring, problems);
     unique(&mut recurring, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "recurring fee", problems);
+    let mut charges: Vec<_> = charge_tables.into_iter().filter_map(one_off_charges::read).collect();
+    unique(&mut charges, |charge| (&charge.id, &charge.declared_at), "rules::duplicate_id", "charge", problems);
     let reserved =
         reservation_tables.into_iter().map(|table| commitment_discounts::read_reservation(table, &meters, reader));
     let committed =
@@ -257,5 +262,5 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     let mut terms = term_tables.read(problems);
     terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, reader)).collect();
     unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
-    RuleBook { meters, lookups, rules, included_units, recurring, reservations, terms, sources: Vec::new() }
+    RuleBook { meters, lookups, rules, included_units, recurring, charges, reservations, terms, sources: Vec::new() }
 }

@@ -16,6 +16,7 @@ pub mod issue;
 pub mod memory;
 pub mod meter;
 pub mod money;
+pub mod one_off_charge;
 pub mod path;
 pub mod period;
 pub mod recurring;

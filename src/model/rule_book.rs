@@ -1,10 +1,11 @@
-//! The contents of all rule files: meters, lookups, rules, fees, commitments and terms.
+//! The contents of all rule files: meters, lookups, rules, fees, one-off charges, commitments and terms.
 
 use std::sync::Arc;
 
 use crate::model::commitment_discount::Reservation;
 use crate::model::diagnostic::SourceText;
 use crate::model::meter::{Lookup, Meter};
+use crate::model::one_off_charge::OneOffCharge;
 use crate::model::recurring::RecurringFee;
 use crate::model::rule::{PoolIncludedUnits, Rule};
 use crate::model::terms::Terms;
@@ -22,6 +23,8 @@ pub struct RuleBook {
     pub included_units: Vec<PoolIncludedUnits>,
     /// Recurring fees, sorted by id.
     pub recurring: Vec<RecurringFee>,
+    /// One-off charges, sorted by id.
+    pub charges: Vec<OneOffCharge>,
     /// Reservations and hourly commitments, sorted by id.
     pub reservations: Vec<Reservation>,
     /// Discounts, commitments, credits, taxes and fees.

@@ -258,6 +258,12 @@ impl Conversion {
 pub const MAX_RATE_AGE_DAYS: i32 = 7;
 
 impl ExchangeRates {
+    /// Whether a rate of two currencies exists on any date, in any direction.
+    pub fn has_pair(&self, from: &str, to: &str) -> bool {
+        let has = |from: &str, to: &str| self.rates.contains_key(&(from.to_owned(), to.to_owned()));
+        has(from, to) || has(to, from)
+    }
+
     /// The conversion at a date. It uses the newest rate of the pair that is not later than the date and not older than
     /// [`MAX_RATE_AGE_DAYS`]. Without such a rate, the conversion divides by the rate of the opposite direction.
     pub fn conversion(&self, from: &str, to: &str, date: Date) -> Option<Conversion> {

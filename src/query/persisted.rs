@@ -3,7 +3,7 @@
 use super::{Error, Statement, statement};
 
 /// The paths of the persisted relations by stage, in the order of the pipeline.
-const PERSISTED: [&str; 37] = [
+const PERSISTED: [&str; 38] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -28,6 +28,7 @@ const PERSISTED: [&str; 37] = [
     "rating/rated_usage",
     "rating/unrated_usage",
     "rating/non_usage_charge",
+    "rating/one_off_charge",
     "invoicing/invoice",
     "invoicing/invoice_line",
     "invoicing/applied_tax",

@@ -12,6 +12,7 @@ mod idle_pool;
 pub mod included_units;
 pub mod invariants;
 mod non_usage_charges;
+pub mod one_off_charges;
 pub mod pools;
 pub mod price_origin;
 pub mod pricer;
@@ -44,7 +45,7 @@ use crate::run::{self, Context, Transaction};
 use crate::storage::DataFile;
 
 /// The relations of the whole period that later stages read.
-const LATER_STAGE_RELATIONS: [&str; 3] = ["payer_series", "non_usage_charge", "rate"];
+const LATER_STAGE_RELATIONS: [&str; 4] = ["payer_series", "non_usage_charge", "one_off_charge", "rate"];
 
 /// The checks on every account batch. The operator [`AccountBatch`] runs first. The statements run only if the operator
 /// does not confirm all invariants.
@@ -90,6 +91,7 @@ pub async fn rate(context: &Context, transaction: &mut Transaction, series: Reco
         transaction.session.register(path, rows)?;
     }
     transaction.replace("rating/non_usage_charge", &partition, 0, &inputs.non_usage_charge).await?;
+    transaction.replace("rating/one_off_charge", &partition, 0, &inputs.one_off_charge).await?;
     transaction.replace("rating/active_series", &partition, 0, &inputs.active_series).await?;
     let payer_series = Some(inputs.payer_series).filter(|rows| rows.num_rows() > 0);
     transaction.replace("rating/payer_series", &partition, 0, payer_series.as_slice()).await?;

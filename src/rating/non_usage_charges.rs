@@ -1,8 +1,8 @@
-//! The non-usage charges of a period: recurring fees, pools without usage, and commitment discounts.
+//! The non-usage charges of a period: recurring fees, one-off charges, pools without usage, and commitment discounts.
 
 use arrow::array::RecordBatch;
 
-use super::{coverage, idle_pool, subscription};
+use super::{coverage, idle_pool, one_off_charges, subscription};
 use crate::error::Error;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
@@ -11,10 +11,24 @@ use crate::rating::compiled_rule::CompiledRule;
 use crate::run::{self, Context, Transaction};
 
 /// The relations whose rows cause non-usage charges.
-const CAUSES: [&str; 5] =
-    ["subscription", "subscribed_series", "earlier_non_usage_charge", "idle_pool", "committed_charge"];
+const CAUSES: [&str; 6] = [
+    "subscription",
+    "subscribed_series",
+    "earlier_non_usage_charge",
+    "one_off_charge",
+    "idle_pool",
+    "committed_charge",
+];
 
-/// Registers coverage and non-usage charges, and returns the rows of `non_usage_charge` and `covered_window`.
+/// The rows of the relations of charges without usage.
+pub(super) struct NonUsageCharges {
+    pub(super) non_usage_charge: Vec<RecordBatch>,
+    pub(super) one_off_charge: Vec<RecordBatch>,
+    /// Absent if the rules contain no commitments.
+    pub(super) covered_window: Option<RecordBatch>,
+}
+
+/// Registers coverage and non-usage charges, and returns their rows.
 pub(super) async fn non_usage_charges(
     context: &Context,
     transaction: &Transaction,
@@ -22,9 +36,10 @@ pub(super) async fn non_usage_charges(
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
     active_series: &[RecordBatch],
-) -> Result<(Vec<RecordBatch>, Option<RecordBatch>), Error> {
+) -> Result<NonUsageCharges, Error> {
     let mut calendar = context.calendar();
     subscription::register_subscriptions(context, transaction, stage, rules, active_series).await?;
+    let one_off_charge = one_off_charges::register_one_off_charges(context, transaction, stage, &rules.charges).await?;
     let accounts = context.config.accounts.clone();
     let month = (context.period.start_day(), context.period.end_day());
     let unassigned_projects = subscription::unassigned_projects(active_series, &accounts, month, &mut calendar)?;
@@ -41,11 +56,12 @@ pub(super) async fn non_usage_charges(
     };
     if !has_causes(stage).await? {
         stage.register_nothing("rating/non_usage_charge")?;
-        return Ok((Vec::new(), covered_window));
+        return Ok(NonUsageCharges { non_usage_charge: Vec::new(), one_off_charge, covered_window });
     }
-    let charges = stage.materialize("rating/non_usage_charge", parameters_of(context.period)).await?;
+    let non_usage_charge = stage.materialize("rating/non_usage_charge", parameters_of(context.period)).await?;
     run::check(stage, "rating/checks/fees_are_owed_once").await?;
-    Ok((charges, covered_window))
+    run::check(stage, "rating/checks/one_off_charges_are_charged_once").await?;
+    Ok(NonUsageCharges { non_usage_charge, one_off_charge, covered_window })
 }
 
 /// Whether there can be a non-usage charge. If there are no causes, the statement does not run, and no metered days are

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
-use super::non_usage_charges::non_usage_charges;
+use super::non_usage_charges::{NonUsageCharges, non_usage_charges};
 use super::pricer::Pricer;
 use super::pricing_context::{PricingContext, SelectedRates};
 use super::rate::PeriodLength;
@@ -37,6 +37,7 @@ pub(super) struct RatingInputs {
     pub(super) rate: RecordBatch,
     pub(super) rate_tier: RecordBatch,
     pub(super) non_usage_charge: Vec<RecordBatch>,
+    pub(super) one_off_charge: Vec<RecordBatch>,
     pub(super) applicable_rate: Vec<RecordBatch>,
     pub(super) priced_series: Vec<RecordBatch>,
     pub(super) pricer: Pricer,
@@ -106,7 +107,7 @@ impl RatingInputs {
         let list_prices = list_prices(context, stage, &pricing, &active_series).await?;
         let SelectedRates { rate, rate_tier, applicable_rate, priced_series, pricer } =
             select_rates(stage, &pricing, &active_series).await?;
-        let (non_usage_charge, covered_window) =
+        let NonUsageCharges { non_usage_charge, one_off_charge, covered_window } =
             non_usage_charges(context, transaction, stage, rules, &compiled, &active_series).await?;
         let account_batches = AccountBatches::new(&active_series, &usage_segment)?;
         Ok(Self {
@@ -117,6 +118,7 @@ impl RatingInputs {
             rate,
             rate_tier,
             non_usage_charge,
+            one_off_charge,
             applicable_rate,
             priced_series,
             pricer,

@@ -505,9 +505,14 @@ pub(super) fn register_examples(
     };
     let subscriptions: Vec<Subscription> = examples.iter().map(subscription).collect();
     register_rows(session, rules, &subscriptions, &[], Vec::new())?;
-    for path in
-        ["rating/idle_pool", "metering/metered_day", "rating/active_series", "rating/priced_series", "rating/rate"]
-    {
+    for path in [
+        "rating/one_off_charge",
+        "rating/idle_pool",
+        "metering/metered_day",
+        "rating/active_series",
+        "rating/priced_series",
+        "rating/rate",
+    ] {
         session.register(path, Vec::new())?;
     }
     Ok(())

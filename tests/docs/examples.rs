@@ -32,13 +32,14 @@ const OF_A_WHOLE: [&str; 16] = [
 const SUSPENSIONS: [&str; 1] = ["accounts::no_country"];
 
 /// The tables of a rule file. A block may contain any of these tables alone.
-const OF_RULES: [&str; 13] = [
+const OF_RULES: [&str; 14] = [
     "meter",
     "lookup",
     "rule",
     "included_units",
     "allowance",
     "recurring",
+    "charge",
     "fee",
     "reservation",
     "hourly_commitment",

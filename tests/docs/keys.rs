@@ -97,6 +97,7 @@ const OF_RULES: &[Probe] = &[
     probe("a price window", "`windows`", &["[[rule]]\nwindows = [{ ? }]\n"]),
     probe("an `[[included_units]]`", "`[[included_units]]`", &["[[included_units]]\n?\n"]),
     probe("a `[[recurring]]`", "`[[recurring]]`", &["[[recurring]]\n?\n", "[[recurring]]\nper = \"resource\"\n?\n"]),
+    probe("a `[[charge]]`", "`[[charge]]`", &["[[charge]]\n?\n"]),
     probe("a `[[recurring.example]]`", "`[[recurring.example]]`", &["[[recurring]]\n[[recurring.example]]\n?\n"]),
     probe("a `[[fee]]`", "`[[fee]]`", &["[[fee]]\n?\n"]),
     probe("a `[[fee.example]]`", "`[[fee.example]]`", &["[[fee]]\n[[fee.example]]\n?\n"]),

@@ -75,6 +75,7 @@ impl Document {
             "invoicing/invoice_line",
             "rating/rated_usage",
             "rating/non_usage_charge",
+            "rating/one_off_charge",
             "rating/active_series",
             "rating/payer_series",
             "rating/rate",

@@ -91,6 +91,12 @@ pub(super) struct ExplainedFee {
     pub(super) last_day: String,
     pub(super) quantity: String,
     pub(super) cost: String,
+    /// The reason of a one-off charge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// The person who approved a one-off charge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) approved_by: Option<String>,
 }
 
 /// The document that a line was brought forward from, or the period that it corrects.
@@ -234,6 +240,8 @@ impl Document {
                 last_day: date_text(end - 1),
                 quantity: fee.decimal::<9>("quantity")?.to_string(),
                 cost: fee.decimal::<18>("contracted_cost")?.to_text(2),
+                reason: fee.optional_text("reason")?.map(str::to_owned),
+                approved_by: fee.optional_text("approved_by")?.map(str::to_owned),
             });
         }
         Ok(fees)

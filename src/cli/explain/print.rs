@@ -7,6 +7,7 @@ use super::price::{ExplainedLimit, ExplainedPrice, ExplainedTier};
 use super::terms::TermReference;
 use crate::cli::print::Printer;
 use crate::error::count;
+use crate::model::one_off_charge::ONE_OFF;
 use crate::model::period::{date_of, day_number};
 
 /// The digits of a checksum that identify a file to a reader.
@@ -160,8 +161,17 @@ impl ExplainedLine {
                 printed.push((&fee.rule, &fee.place));
                 let by = fee.term_reference.as_ref().map(|by| format!(": {}", by.summary)).unwrap_or_default();
                 let kind = self.charge_kind.replace('_', " ");
-                let kind = if fee.term_reference.is_some() { kind.as_str() } else { "fee" };
+                let kind = match fee.term_reference {
+                    Some(_) => kind.as_str(),
+                    None if self.charge_kind == ONE_OFF => "charge",
+                    None => "fee",
+                };
                 printer.line(&format!("{kind} {} at {}{by}", fee.rule, fee.place));
+                for (name, text) in [("reason", &fee.reason), ("approved by", &fee.approved_by)] {
+                    if let Some(text) = text {
+                        printer.line(&format!("{name}: {text}"));
+                    }
+                }
             }
         }
         let row = |fee: &ExplainedFee| {

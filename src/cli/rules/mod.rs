@@ -24,7 +24,8 @@ use crate::model::commitment_discount::{Committed, Reservation};
 use crate::model::config::Config;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Amount, Cost, places_of};
-use crate::model::period::BillingPeriod;
+use crate::model::one_off_charge::{ChargePayer, ONE_OFF, OneOffCharge};
+use crate::model::period::{BillingPeriod, Calendar};
 use crate::model::recurring::{Billed, FeeScope, RecurringFee};
 use crate::model::rule::{Divisor, MissingWindows, PUBLIC, PoolIncludedUnits, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
@@ -34,7 +35,7 @@ use crate::query::Session;
 use crate::rating::comparison::Change;
 use crate::rating::eligibility;
 use crate::rating::example::{ExampleOutcome, run_examples};
-use crate::rating::unreachable_rules;
+use crate::rating::{one_off_charges, unreachable_rules};
 
 /// The largest number of prices of a rule that a message lists.
 const MOST_LISTED: usize = 10;
@@ -109,6 +110,7 @@ struct Checked {
     meters: usize,
     rules: usize,
     recurring_fees: usize,
+    charges: usize,
     fees: usize,
     examples: usize,
     warnings: usize,
@@ -160,12 +162,14 @@ async fn not_reached(
     Ok(found.collect())
 }
 
-/// Adds the warnings about rules that can never apply. Only `conto rules check` reports them.
+/// Adds the problems of charges with the accounts, and the warnings about rules that can never apply. Only
+/// `conto rules check` reports these warnings.
 fn with_unreachable(config: &Config, book: &RuleBook, found: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
     let zone = TimeZone::get(&config.time_zone)
         .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
     let mut warnings = unreachable_rules::unreachable(&Session::new(None)?, book, &config.accounts, &zone)?;
-    found.into_iter().for_each(|problem| warnings.push(problem));
+    let of_charges = one_off_charges::problems(&book.charges, config, Calendar::new(zone));
+    found.into_iter().chain(of_charges).for_each(|problem| warnings.push(problem));
     Ok(warnings.into_sorted())
 }
 
@@ -191,13 +195,14 @@ impl CheckCommand {
         let of_fees = of_fees.chain(book.reservations.iter().map(|one| one.examples.len()));
         let examples: usize = book.rules.iter().map(|rule| rule.examples.len()).chain(of_fees).sum();
         let (meters, rules) = (book.meters.len(), book.rules.len());
-        let (recurring_fees, fees) = (book.recurring.len(), book.terms.fees.len());
+        let (recurring_fees, charges, fees) = (book.recurring.len(), book.charges.len(), book.terms.fees.len());
         let not_reached = match self.used_in {
             Some(period) => Some(not_reached(context, config, Arc::new(book), period).await?),
             None => None,
         };
         if context.printer.is_json() {
-            context.printer.json(&Checked { meters, rules, recurring_fees, fees, examples, warnings, not_reached });
+            let checked = Checked { meters, rules, recurring_fees, charges, fees, examples, warnings, not_reached };
+            context.printer.json(&checked);
             return Ok(());
         }
         if let (Some(period), Some(not_reached)) = (self.used_in, &not_reached) {
@@ -209,7 +214,7 @@ impl CheckCommand {
             "{}, {}, {}{}, {}",
             count(meters, "meter"),
             count(rules, "rule"),
-            [(recurring_fees, "recurring fee"), (fees, "fee")]
+            [(recurring_fees, "recurring fee"), (charges, "one-off charge"), (fees, "fee")]
                 .into_iter()
                 .filter(|(number, _)| *number > 0)
                 .map(|(number, noun)| format!("{}, ", count(number, noun)))
@@ -346,6 +351,7 @@ impl ListCommand {
         let (_, rules) = context.read_all()?;
         let fees = rules.recurring.iter().map(listed_fee).chain(rules.terms.fees.iter().map(listed_percent));
         let fees = fees.chain(rules.reservations.iter().map(listed_commitment_discount));
+        let fees = fees.chain(rules.charges.iter().map(listed_charge));
         let listed: Vec<ListedRule> = rules.rules.iter().map(listed).chain(fees).collect();
         let included_units: Vec<ListedIncludedUnits> = rules.included_units.iter().map(listed_included_units).collect();
         if context.printer.is_json() {
@@ -479,6 +485,34 @@ fn listed_fee(fee: &RecurringFee) -> ListedRule {
         unit: fee.unit.clone(),
         when: fee.when.as_ref().map(|when| when.text.clone()),
         place: format!("{}:{}", fee.declared_at.source.name, fee.declared_at.line()),
+    }
+}
+
+/// A one-off charge in the list of rules.
+fn listed_charge(charge: &OneOffCharge) -> ListedRule {
+    let (kind, payer) = match &charge.payer {
+        ChargePayer::Account(id) => ("account", id),
+        ChargePayer::Project(id) => ("project", id),
+    };
+    let price = charge.unit_price.to_text(2);
+    let price = match (charge.unit.is_empty(), charge.quantity.is_negative()) {
+        (true, true) => format!("-{price}"),
+        (true, false) => price,
+        (false, _) => format!("{} × {price}", charge.quantity),
+    };
+    ListedRule {
+        rule: charge.id.clone(),
+        meter: String::new(),
+        component: ONE_OFF.to_owned(),
+        card: PUBLIC.to_owned(),
+        valid_from: None,
+        valid_to: None,
+        priority: 0,
+        sku: charge.sku.clone(),
+        price: format!("{price} for {kind} {payer} on {}", charge.date),
+        unit: charge.unit.clone(),
+        when: None,
+        place: format!("{}:{}", charge.declared_at.source.name, charge.declared_at.line()),
     }
 }
 

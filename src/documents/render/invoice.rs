@@ -149,9 +149,24 @@ pub struct InvoiceLine {
     /// The number of units that the price is for (BT-149), such as `1000`; none for a price of one unit.
     pub unit_price_per: Option<String>,
     pub net_amount: String,
+    /// The one-off charge of the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_off: Option<OneOff>,
     /// The correction; none for a line of the current period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correction: Option<LineCorrection>,
+}
+
+/// A charge that is billed once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OneOff {
+    pub id: String,
+    /// The day of the charge, which can be in an earlier month.
+    #[serde(serialize_with = "iso_date")]
+    pub date: Date,
+    /// The reason of a compensation. The reason of other charges is not for the buyer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The corrected period and document of a line.

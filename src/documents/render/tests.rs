@@ -27,6 +27,7 @@ pub(crate) fn line(number: u32, quantity: &str, unit_price: &str, net_amount: &s
         unit_price: Some(unit_price.to_owned()),
         unit_price_per: None,
         net_amount: net_amount.to_owned(),
+        one_off: None,
         correction: None,
     }
 }

@@ -766,6 +766,7 @@ mod tests {
             lookups: Vec::new(),
             rules: Vec::new(),
             recurring: Vec::new(),
+            charges: Vec::new(),
             reservations: Vec::new(),
             terms: Default::default(),
             sources: Vec::new(),

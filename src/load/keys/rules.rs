@@ -5,7 +5,7 @@ use super::shared::{
     EXAMPLE_USAGES, NULL_VALUES, PACKAGE_ROUNDING, PATH, QUOTE, SEPARATOR, THOUSANDS_MARK, TIER, TIME_ZONE, USAGE_AT,
     USAGE_METER, USAGE_PROJECT, USAGE_QUANTITY, USAGE_RESOURCE, USAGE_WINDOWS,
 };
-use super::terms::{COMMITMENT, CREDIT, DISCOUNT, FEE, HOURLY_COMMITMENT, RECURRING, RESERVATION, TAX};
+use super::terms::{CHARGE, COMMITMENT, CREDIT, DISCOUNT, FEE, HOURLY_COMMITMENT, RECURRING, RESERVATION, TAX};
 use super::{CURRENCY, DECIMAL, DURATION, Key, Kind, QUANTITY, TEXTS, TableKeys, free_table, key, table};
 
 pub(crate) const RULE_FILE: TableKeys = table("a rule file", RULE_FILE_KEYS);
@@ -16,6 +16,11 @@ const RULE_FILE_KEYS: &[Key] = &[
     key("included_units", Kind::List(&Kind::Table(&INCLUDED_UNITS)), "Units that each resource of a meter includes."),
     key("lookup", Kind::List(&Kind::Table(&LOOKUP)), "A table from keys to values for dimensions."),
     key("recurring", Kind::List(&Kind::Table(&RECURRING)), "A recurring fee, independent of usage."),
+    key(
+        "charge",
+        Kind::List(&Kind::Table(&CHARGE)),
+        "A charge that is billed once, such as a setup fee or a compensation.",
+    ),
     key("fee", Kind::List(&Kind::Table(&FEE)), "A percentage of other charges, such as for support."),
     key("reservation", Kind::List(&Kind::Table(&RESERVATION)), "A quantity that is paid for every hour."),
     key("hourly_commitment", Kind::List(&Kind::Table(&HOURLY_COMMITMENT)), "An amount that is paid for every hour."),

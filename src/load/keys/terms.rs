@@ -4,7 +4,9 @@ use super::shared::{
     DIMENSION_VALUE, EXAMPLE_COST, EXAMPLE_NAME, EXAMPLE_NET_AMOUNT, EXAMPLE_PERIOD, EXAMPLE_USAGES, TIER, USAGE_AT,
     USAGE_METER, USAGE_PROJECT, USAGE_QUANTITY, USAGE_RESOURCE, USAGE_WINDOWS,
 };
-use super::{COUNTRY, CURRENCY, DECIMAL, INVOICE_PER, Key, Kind, QUANTITY, TEXTS, TableKeys, key, table};
+use super::{
+    COUNTRY, CURRENCY, DECIMAL, INVOICE_PER, Key, Kind, QUANTITY, SIGNED_DECIMAL, TEXTS, TableKeys, key, table,
+};
 
 const TERM_CURRENCY: Key = key("currency", CURRENCY, "Currency of the amounts; by default that of the file.");
 const VALID_FROM: Key = key("valid_from", Kind::Date, "First day of validity.");
@@ -47,6 +49,24 @@ const RECURRING_KEYS: &[Key] = &[
 pub(crate) const RECURRING_EXAMPLE: TableKeys = table("a `[[recurring.example]]`", RECURRING_EXAMPLE_KEYS);
 const RECURRING_EXAMPLE_KEYS: &[Key] =
     &[EXAMPLE_NAME, EXAMPLE_PERIOD, EXAMPLE_FROM, EXAMPLE_TO, EXAMPLE_COST, EXAMPLE_NET_AMOUNT];
+
+pub(crate) const CHARGE: TableKeys = table("a `[[charge]]`", CHARGE_KEYS);
+const CHARGE_KEYS: &[Key] = &[
+    key("id", Kind::Text, "Unique id of the charge. An id is billed once.").required(),
+    key("date", Kind::Date, "Day of the charge, which determines the month of its invoice.").required(),
+    key("account", Kind::Text, "Account that pays."),
+    key("project", Kind::Text, "Project whose account on that day pays; instead of `account`."),
+    key("service", Kind::Text, "Service to which the invoice line belongs.").default("Fees"),
+    LINE_SKU,
+    LINE_DESCRIPTION,
+    key("quantity", SIGNED_DECIMAL, "Quantity at the price; negative for a compensation.").default("1"),
+    key("unit", Kind::Text, "Unit of the quantity, such as hour or setup."),
+    key("unit_price", DECIMAL, "Price of one unit."),
+    key("amount", SIGNED_DECIMAL, "Amount without a unit, instead of a price; negative for a compensation."),
+    TERM_CURRENCY,
+    key("reason", Kind::Text, "Reason, which the invoice shows for a compensation. Compensations require it."),
+    key("approved_by", Kind::Text, "Person who approved the charge."),
+];
 
 pub(crate) const FEE: TableKeys = table("a `[[fee]]`", FEE_KEYS);
 const FEE_KEYS: &[Key] = &[

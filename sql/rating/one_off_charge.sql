@@ -1,0 +1,22 @@
+-- one_off_charge: a one-off charge that the documents of the period bill.
+--
+-- grain   charge_id
+-- by      src/rating/one_off_charges.rs
+-- writes  charge_id     TEXT not null
+--         account_id    TEXT not null
+--         account_name  TEXT                      null if the project is its own account
+--         project_id    TEXT                      null for the account as a whole
+--         project_name  TEXT
+--         status        TEXT not null             invoiced, internal or retail
+--         service       TEXT not null
+--         sku           TEXT not null
+--         description   TEXT not null
+--         charge_date   DATE not null             in an earlier month if that month was closed without the charge
+--         quantity      DECIMAL(28,9) not null    negative for a compensation; 1 or -1 for an amount
+--         unit          TEXT not null             empty for an amount
+--         unit_price    DECIMAL(28,12) not null   the absolute amount if the charge is an amount
+--         currency      TEXT not null             of the price
+--         reason        TEXT                      documents show it for a compensation
+--         approved_by   TEXT
+--         rule_file     TEXT not null
+--         rule_line     BIGINT not null
