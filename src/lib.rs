@@ -21,6 +21,7 @@
 //! | [`closing`] | final numbers, and corrections of closed periods |
 //! | [`documents`] | invoices, usage reports and the index as pages, JSON and CSV |
 //! | [`audit`], [`billed_period`] | a billed period as a read session, and all of its invariants checked again |
+//! | [`run_limits`] | the findings of a billed period beyond the limits of `[run]` |
 //! | [`maintenance`] | compaction, expiry and deletion of files |
 //! | [`export`] | CSV, journals and `usage.csv` |
 //! | [`run`] | the context and the transaction that a stage gets |
@@ -55,4 +56,5 @@ pub mod query;
 pub mod rating;
 pub mod rows;
 pub mod run;
+pub mod run_limits;
 pub mod storage;

@@ -26,6 +26,7 @@
 //! | balances over months, audit, journals, moved projects | `books` |
 //! | resellers, their numbers and margins | `resellers` |
 //! | `conto run` without a period | `open_months` |
+//! | limits of a run, and its findings beyond them | `run_limits` |
 //! | `conto explain` for every line of a document | `explained` |
 //! | `conto audit` finds every changed amount | `altered` |
 //! | **The lake** | |
@@ -89,6 +90,7 @@ mod reports; // slow
 mod resellers; // slow
 mod rules;
 mod same_bytes; // slow
+mod run_limits; // slow
 mod samples; // slow
 mod servers; // slow
 mod sources; // slow

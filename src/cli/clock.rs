@@ -5,6 +5,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use crate::cli::failure::Failure;
+use crate::model::period::day_number;
+use crate::run_limits::ExaminedAt;
 
 /// The environment variable with another date of today, for rehearsals and tests.
 const TODAY: &str = "CONTO_TODAY";
@@ -18,4 +20,13 @@ pub(super) fn today(now: Timestamp, zone: &TimeZone) -> Result<Date, Failure> {
         }),
         Err(_) => Ok(Zoned::new(now, zone.clone()).date()),
     }
+}
+
+/// The time at which limits of a run are examined: now, or the first instant of the date in `CONTO_TODAY`.
+pub(super) fn examined_at(now: Timestamp, zone: &TimeZone) -> Result<ExaminedAt, Failure> {
+    let date = today(now, zone)?;
+    let start = date.to_zoned(zone.clone()).map(|start| start.timestamp());
+    let is_rehearsal = std::env::var_os(TODAY).is_some();
+    let now = if is_rehearsal { start.map_err(anyhow::Error::new)? } else { now };
+    Ok(ExaminedAt { now: now.as_microsecond(), today: day_number(date) })
 }

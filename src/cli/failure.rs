@@ -17,9 +17,10 @@ pub(crate) enum Failure {
     /// An invalid command.
     #[error("{message}")]
     Usage { message: String, hint: String },
-    /// The command is done, but some inputs could not be read, or some accounts have no invoice. They were printed.
-    #[error("{}", left_out(*unread, *suspended))]
-    Incomplete { unread: usize, suspended: usize },
+    /// The command is done, but some inputs could not be read, some accounts have no invoice, or a billed month is
+    /// beyond a limit. They were printed.
+    #[error("{}", left_out(*unread, *suspended, *exceeded))]
+    Incomplete { unread: usize, suspended: usize, exceeded: usize },
     /// The books break an invariant.
     #[error("the books do not add up: {0}")]
     Unreconciled(String),
@@ -44,7 +45,7 @@ impl From<query::Error> for Failure {
 
 impl Failure {
     /// The exit code: 1 failed; 2 invalid command, configuration or rule; 3 data refused; 4 done, with unread
-    /// inputs or suspended accounts.
+    /// inputs, suspended accounts or exceeded limits.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Pipeline(error) => error.class().exit_code(),
@@ -56,10 +57,12 @@ impl Failure {
     }
 }
 
-/// The inputs and the accounts that were left out, counted.
-fn left_out(unread: usize, suspended: usize) -> String {
+/// The inputs and the accounts that were left out and the findings beyond limits, counted.
+fn left_out(unread: usize, suspended: usize, exceeded: usize) -> String {
     let unread = (unread > 0).then(|| format!("{} not read; all others are read", count(unread, "input")));
     let suspended =
         (suspended > 0).then(|| format!("{} suspended; all others have their invoices", count(suspended, "account")));
-    unread.into_iter().chain(suspended).collect::<Vec<_>>().join("; ")
+    let exceeded = (exceeded > 0)
+        .then(|| format!("{} beyond the limits of `[run]`; the drafts are committed", count(exceeded, "finding")));
+    unread.into_iter().chain(suspended).chain(exceeded).collect::<Vec<_>>().join("; ")
 }

@@ -62,5 +62,5 @@ pub(super) fn print_unread(printer: &Printer, intake: &IntakeSummary) {
 
 /// The failure of a command that is done, but left out inputs or accounts.
 pub(super) fn incomplete(unread: usize, suspended: usize) -> Result<(), Failure> {
-    if unread + suspended == 0 { Ok(()) } else { Err(Failure::Incomplete { unread, suspended }) }
+    if unread + suspended == 0 { Ok(()) } else { Err(Failure::Incomplete { unread, suspended, exceeded: 0 }) }
 }

@@ -1,6 +1,8 @@
 //! `conto run`: reads usage, prices it and drafts invoices.
 
-use crate::cli::intake_counts::{changed_id_hints, incomplete, intake_group, print_unread, rejected_hint};
+use crate::cli::intake_counts::{changed_id_hints, intake_group, print_unread, rejected_hint};
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use serde::Serialize;
@@ -8,15 +10,22 @@ use serde::Serialize;
 use super::changes::print_changes;
 use super::memory_limit::MemoryLimit;
 use super::print::{Group, grouped};
-use crate::cli::clock::today;
+use crate::billed_period::BilledPeriod;
+use crate::cli::clock::{examined_at, today};
 use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
 use crate::error::{Error, count};
+use crate::model::config::Config;
+use crate::model::memory::MemoryShares;
 use crate::model::period::BillingPeriod;
 use crate::model::summary::{CurrencySummary, Summary};
+use crate::model::unread_input::printable;
 use crate::pipeline;
 use crate::pipeline::BillingOptions;
+use crate::query::Session;
 use crate::run::Documents;
+use crate::run_limits::{self, ExaminedAt};
+use crate::storage::Lake;
 
 /// Read new usage, price it, draft the invoices
 ///
@@ -26,7 +35,9 @@ use crate::run::Documents;
 #[command(after_help = "Examples:\n  conto run                     every night\n  \
     conto run --period 2026-10    one month\n\n\
     With --json and without --period, the output is an array with one object for each month. The exit code is that of \
-    the worst month.")]
+    the worst month.\n\n\
+    Exit code 4: the drafts are committed, but inputs were not read, accounts are suspended, or a month is beyond a \
+    limit of [run].")]
 pub(super) struct RunCommand {
     /// The only month to bill, such as 2026-10
     #[arg(long, value_name = "YYYY-MM")]
@@ -68,6 +79,7 @@ impl RunCommand {
         let (config, rules) = context.read_all()?;
         let now = jiff::Timestamp::now();
         let today = today(now, &time_zone(&config)?)?;
+        let at = examined_at(now, &time_zone(&config)?)?;
         let billing = BillingOptions {
             period: self.period.map_or_else(|| Ok(BillingPeriod::of(today)), |period| not_in_future(period, today))?,
             documents: match self.documents {
@@ -81,7 +93,8 @@ impl RunCommand {
         };
         let options = context.options_at(now, self.memory_limit.bytes);
         if self.period.is_some() {
-            let summary = pipeline::run(config, rules, billing, options).await?;
+            let mut summary = pipeline::run(Arc::clone(&config), rules, billing, options).await?;
+            self.examine_limits(&config, billing.period, at, &mut summary).await?;
             self.memory_limit.check();
             if context.printer.is_json() {
                 context.printer.json(&summary);
@@ -90,10 +103,31 @@ impl RunCommand {
             }
             return left_out(&summary);
         }
-        let billed = pipeline::run_open_periods(config, rules, billing, options).await?;
+        let mut billed = pipeline::run_open_periods(Arc::clone(&config), rules, billing, options).await?;
+        for (period, summary) in &mut billed {
+            if let Ok(summary) = summary {
+                self.examine_limits(&config, *period, at, summary).await?;
+            }
+        }
         self.memory_limit.check();
         print_all(context, &billed);
         worst(context, billed)
+    }
+
+    /// Adds the findings beyond the limits of the configuration to the summary of a month.
+    async fn examine_limits(
+        &self,
+        config: &Config,
+        period: BillingPeriod,
+        at: ExaminedAt,
+        summary: &mut Summary,
+    ) -> Result<(), Failure> {
+        let lake = Lake::open(&config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        let session = Session::new(MemoryShares::of(self.memory_limit.bytes).engine)?;
+        let books = BilledPeriod { session, lake, snapshot, period };
+        summary.exceeded_limits = run_limits::find_exceeded(config, &books, at).await?;
+        Ok(())
     }
 }
 
@@ -172,8 +206,16 @@ fn left_out(summary: &Summary) -> Result<(), Failure> {
     let mut suspended: Vec<&str> =
         summary.suspended_accounts.iter().map(|account| account.account_id.as_str()).collect();
     suspended.dedup();
-    incomplete(summary.intake.unread_inputs.len(), suspended.len())
+    let (unread, suspended, exceeded) =
+        (summary.intake.unread_inputs.len(), suspended.len(), summary.exceeded_limits.len());
+    if unread + suspended + exceeded == 0 {
+        return Ok(());
+    }
+    Err(Failure::Incomplete { unread, suspended, exceeded })
 }
+
+/// The number of findings beyond limits that a run prints.
+const SHOWN: usize = 10;
 
 /// Prints a closed month with the corrections of its documents.
 fn print_closed(context: &Context, summary: &Summary) {
@@ -229,6 +271,12 @@ fn print(context: &Context, summary: &Summary, with_intake: bool) {
     for account in &summary.suspended_accounts {
         let name = account.account_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         printer.talk(&format!("suspended: {}{name}: {}", account.account_id, account.detail));
+    }
+    for finding in summary.exceeded_limits.iter().take(SHOWN) {
+        printer.talk(&format!("limit: {}", printable(&finding.detail)));
+    }
+    if summary.exceeded_limits.len() > SHOWN {
+        printer.talk(&format!("hint: `conto status` shows all {} findings", summary.exceeded_limits.len()));
     }
     for currency in &summary.unconverted {
         printer.talk(&format!(

@@ -64,7 +64,8 @@ pub(crate) fn closing(mut table: Table<'_>) -> Option<Closing> {
     Some(closing)
 }
 
-fn natural(key: &str, number: i64, place: crate::model::diagnostic::Place, problems: &Problems) -> u64 {
+/// A number of at least 0.
+pub(super) fn natural(key: &str, number: i64, place: crate::model::diagnostic::Place, problems: &Problems) -> u64 {
     u64::try_from(number).unwrap_or_else(|_| {
         let message = format!("`{key}` is {number}, expected 0 or more");
         problems.push(Diagnostic::error(CONFIG.bad_number, message).at(place, "out of range"));

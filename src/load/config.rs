@@ -20,7 +20,7 @@ use super::sources::source_config;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
 use super::time_zone::time_zone;
 use super::written_account::{INVOICE_PER, ZERO_INVOICES};
-use super::{account_rows, closing};
+use super::{account_rows, closing, run_limits};
 use crate::load::attachments::ReadText;
 use crate::load::branding;
 use crate::model::account::Accounts;
@@ -112,6 +112,7 @@ fn read(
         tax
     });
     let closing = root.take("closing").and_then(|value| value.table(&keys::CLOSING)).and_then(closing::closing);
+    let run_limits = root.take("run").and_then(|value| value.table(&keys::RUN)).map(run_limits::run_limits);
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
     let zero_invoices = root.take("zero_invoices").and_then(|value| value.choice(&ZERO_INVOICES)).unwrap_or_default();
     let templates = root.text("templates");
@@ -147,6 +148,7 @@ fn read(
         tax: tax
             .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
         closing: closing.unwrap_or_default(),
+        run_limits: run_limits.unwrap_or_default(),
         invoice_per,
         zero_invoices,
         sources: sources.into_iter().map(|(_, config)| config).collect(),

@@ -38,6 +38,7 @@ mod render;
 mod rule_parts;
 mod rule_reader;
 mod rules;
+mod run_limits;
 mod schema;
 mod sources;
 mod table;

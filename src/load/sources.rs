@@ -351,7 +351,7 @@ fn moment(value: &Value<'_>, time_zone: &TimeZone) -> Option<i64> {
     instant(&written, time_zone).map_err(problem).ok()
 }
 
-fn duration(table: &mut Table<'_>, key: &'static str, default: u32) -> u32 {
+pub(super) fn duration(table: &mut Table<'_>, key: &'static str, default: u32) -> u32 {
     let Some(text) = table.text(key) else { return default };
     parse_seconds(&text.value).unwrap_or_else(|| {
         let message = format!("`{key}` is `{}`, expected a duration", text.value);
@@ -361,7 +361,12 @@ fn duration(table: &mut Table<'_>, key: &'static str, default: u32) -> u32 {
     })
 }
 
-fn count(table: &mut Table<'_>, key: &'static str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
+pub(super) fn count(
+    table: &mut Table<'_>,
+    key: &'static str,
+    default: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> u32 {
     let Some((number, place)) = table.take(key).and_then(|value| Some((value.integer()?, value.place()))) else {
         return default;
     };

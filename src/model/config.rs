@@ -33,6 +33,7 @@ pub struct Config {
     pub seller: Seller,
     pub tax: Tax,
     pub closing: Closing,
+    pub run_limits: RunLimits,
     /// The scope of an invoice for accounts without a scope of their own.
     pub invoice_per: InvoicePer,
     /// The treatment of invoices without an amount, for accounts without a treatment of their own.
@@ -110,6 +111,29 @@ pub struct Closing {
     pub max_unattributed: u64,
     /// The document that charges an increase of a closed period.
     pub charge_increases_as: ChargeIncreasesAs,
+}
+
+/// The limits of a run. Beyond a limit, the run commits its drafts and ends with exit code 4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunLimits {
+    /// The allowed number of rows of `unrated_usage`.
+    pub max_unrated: u64,
+    /// The allowed number of unassigned projects. Usage without a project counts as one project.
+    pub max_unattributed: u64,
+    /// The longest time without a sample of a source that has no `expect_every`; `None`: any time.
+    pub max_silence_seconds: Option<u32>,
+    /// The smallest usage of a meter on the last complete day, in percent of its usual usage.
+    pub min_volume_percent: u32,
+}
+
+impl Default for RunLimits {
+    /// The first two limits are those of a close, so that a night reports the findings that would refuse the close.
+    ///
+    /// The time between two samples differs between sources from seconds to a day, so no time fits all of them. Half of
+    /// the usual usage is below the changes of a normal day, and above the rest that the loss of a region leaves.
+    fn default() -> Self {
+        Self { max_unrated: 0, max_unattributed: 0, max_silence_seconds: None, min_volume_percent: 50 }
+    }
 }
 
 /// The document that charges an increase of a closed period.

@@ -58,6 +58,23 @@ pub struct SuspendedAccountSummary {
     pub detail: String,
 }
 
+/// A meter, source or project of a billed month that is beyond a limit of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExceededLimit {
+    /// The key of the limit, such as `max_unrated`.
+    pub limit: &'static str,
+    /// The configured value of the limit.
+    pub allowed: String,
+    /// `meter`, `source` or `project`.
+    pub kind: &'static str,
+    /// The name of the meter, source or project; `None` for usage without a project.
+    pub name: Option<String>,
+    /// The figure that was found for this name.
+    pub found: String,
+    /// The finding as a sentence.
+    pub detail: String,
+}
+
 /// The summary of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -82,6 +99,9 @@ pub struct Summary {
     /// currencies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unconverted: Vec<String>,
+    /// The findings beyond the limits of `[run]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exceeded_limits: Vec<ExceededLimit>,
     /// The unrounded cost of internal accounts, which is not invoiced.
     pub internal_cost: String,
     /// The unrounded cost of usage without a project, which is not invoiced.

@@ -44,6 +44,7 @@ const OF_CONFIGURATION: &[Probe] = &[
     probe("`[ledger]`", "`[ledger]`", &["[ledger]\n?\n"]),
     probe("`[tax]`", "`[tax]`", &["[tax]\n?\n"]),
     probe("`[closing]`", "`[closing]`", &["[closing]\n?\n"]),
+    probe("`[run]`", "`[run]`", &["[run]\n?\n"]),
     probe("a `[[closing.opening]]`", "`[[closing.opening]]`", &["[[closing.opening]]\n?\n"]),
     probe("a `[[source]]`", "`[[source]]`", &["[[source]]\nformat = \"csv\"\n?\n"]),
     probe(

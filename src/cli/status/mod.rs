@@ -3,19 +3,24 @@
 mod gaps;
 mod incomplete_lifecycles;
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde::Serialize;
 
 use super::print::grouped;
 use crate::billed_period::BilledPeriod;
+use crate::cli::clock::examined_at;
 use crate::cli::close_decisions;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
 use crate::model::close_blocker::CloseDecision;
-use crate::model::period::BillingPeriod;
+use crate::model::period::{BillingPeriod, date_of};
+use crate::model::summary::ExceededLimit;
 use crate::model::unread_input::printable;
 use crate::rows;
-use crate::storage::Lake;
+use crate::run_limits::{self, ExaminedAt};
+use crate::storage::{CommitKind, Lake, Snapshot};
 
 /// Show the last commits and the size of the relations; find gaps in usage
 #[derive(Debug, Args)]
@@ -39,6 +44,15 @@ struct Status {
     relations: Vec<RelationStatus>,
     /// The inputs that the last intake could not read.
     unread_inputs: Vec<UnreadStatus>,
+    /// The findings of open months beyond the limits of `[run]`.
+    exceeded_limits: Vec<ExceededStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExceededStatus {
+    period: String,
+    #[serde(flatten)]
+    finding: ExceededLimit,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,12 +127,21 @@ impl StatusCommand {
                 unread_inputs.push(UnreadStatus { source, url, reason: text("reason")?, detail: text("detail")? });
             }
         }
+        let mut exceeded_limits = Vec::new();
+        let at = examined_at(jiff::Timestamp::now(), &time_zone(&config)?)?;
+        for period in open_months(&snapshot, at) {
+            let books = BilledPeriod::new(lake.clone(), snapshot.clone(), period)?;
+            let found = run_limits::find_exceeded(&config, &books, at).await?;
+            let found = found.into_iter().map(|finding| ExceededStatus { period: period.to_string(), finding });
+            exceeded_limits.extend(found);
+        }
         let status = Status {
             lake: lake.display_of(""),
             time_zone: snapshot.settings().map(|settings| settings.time_zone.clone()),
             commits: commits.collect(),
             relations: relations.collect(),
             unread_inputs,
+            exceeded_limits,
         };
         print(context, &status);
         Ok(())
@@ -181,6 +204,26 @@ fn print(context: &Context, status: &Status) {
         let rows: Vec<Vec<String>> = status.unread_inputs.iter().map(cells).collect();
         printer.table(&["source", "path or URL", "reason", "detail"], &rows, &[]);
     }
+    if !status.exceeded_limits.is_empty() {
+        printer.line("\nFindings beyond the limits of `[run]`:");
+        let cells = |exceeded: &ExceededStatus| vec![exceeded.period.clone(), printable(&exceeded.finding.detail)];
+        let rows: Vec<Vec<String>> = status.exceeded_limits.iter().map(cells).collect();
+        printer.table(&["period", "finding"], &rows, &[]);
+    }
+}
+
+/// The newest open months with drafts, as many as a run bills, and the current month.
+fn open_months(snapshot: &Snapshot, at: ExaminedAt) -> BTreeSet<BillingPeriod> {
+    let is_open = |name: &str| snapshot.last(CommitKind::Close, name).is_none();
+    let drafted = snapshot.commits().iter().filter(|commit| commit.kind == CommitKind::Billing);
+    let drafted: BTreeSet<&str> =
+        drafted.filter_map(|commit| commit.period.as_deref()).filter(|name| is_open(name)).collect();
+    let mut months: BTreeSet<BillingPeriod> =
+        drafted.into_iter().rev().take(2).filter_map(|name| name.parse().ok()).collect();
+    if !snapshot.commits().is_empty() {
+        months.insert(BillingPeriod::of(date_of(at.today)));
+    }
+    months
 }
 
 /// An RFC 3339 instant without fractions of a second.

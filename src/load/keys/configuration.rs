@@ -44,6 +44,7 @@ const CONFIGURATION_KEYS: &[Key] = &[
     key("seller", Kind::Table(&SELLER), "The company that issues the invoices.").required(),
     key("tax", Kind::Table(&SELLER_TAX), "Tax of all invoices for which no `[[tax]]` rule decides otherwise."),
     key("closing", Kind::Table(&CLOSING), "Numbers of documents, and the limits within which a period can be closed."),
+    key("run", Kind::Table(&RUN), "Limits for missing usage, beyond which `conto run` ends with exit code 4."),
     key("invoice_per", INVOICE_PER, "Whether each account or each project gets an invoice.").default("project"),
     key("zero_invoices", ZERO_INVOICES, "Whether an invoice whose lines are all zero is issued or skipped.")
         .default("skip"),
@@ -117,6 +118,20 @@ const CLOSING_KEYS: &[Key] = &[
 const PREFIX: Kind = Kind::Pattern("^[A-Za-z0-9_/.-]+$");
 const LIMIT: Kind = Kind::Integer(0, i64::MAX);
 
+pub(crate) const RUN: TableKeys = table("`[run]`", RUN_KEYS);
+const RUN_KEYS: &[Key] = &[
+    key("max_unrated", LIMIT, "Number of rows of `unrated_usage` with which a run ends with exit code 0.").default("0"),
+    key("max_unattributed", LIMIT, "Number of unassigned projects with which a run ends with exit code 0.")
+        .default("0"),
+    key("max_silence", DURATION, "Longest time without a sample of a source that has no `expect_every`."),
+    key(
+        "min_volume_percent",
+        Kind::Integer(0, 100),
+        "Smallest usage of a meter on the last complete day, in percent of its usual usage; 0 permits any.",
+    )
+    .default("50"),
+];
+
 pub(crate) const OPENING: TableKeys = table("a `[[closing.opening]]`", OPENING_KEYS);
 const OPENING_KEYS: &[Key] = &[
     key("document_kind", Kind::Choice(&["invoice", "credit_note"]), "Kind of document that is numbered.").required(),
@@ -168,7 +183,11 @@ const SOURCE_KEYS: &[Key] = &[
     )
     .required(),
     key("defaults", Kind::Table(&SOURCE_DEFAULTS), "Metadata of every record that does not contain the same key."),
-    key("expect_every", DURATION, "Longest time without new usage before `conto status` reports a gap."),
+    key(
+        "expect_every",
+        DURATION,
+        "Longest time between two samples. A run reports a longer silence, and a close refuses a longer gap.",
+    ),
     key("path", Kind::Text, "Path, URL or pattern of the files, such as usage/*.jsonl.gz.").required().only_with(FILES),
     key("columns", Kind::Table(&COLUMNS), "Fields of a record, each with its column in the file.").only_with(FILES),
     key("select", Kind::Text, "SQL expressions that make the fields of a record. Format json requires it.")

@@ -62,7 +62,7 @@ fn errors_of_the_configuration() {
         with_lines,
     ), @r#"
     lak = 'x'
-        config::unknown_key | conto.toml:3:1 | unknown key `lak` in the configuration | did you mean `lake`? (keys: lake, rules, accounts, exchange_rates, minimum_invoice_amount, time_zone, currency, language, buckets, duplicate_window, seller, tax, closing, invoice_per, zero_invoices, templates, ledger, source)
+        config::unknown_key | conto.toml:3:1 | unknown key `lak` in the configuration | did you mean `lake`? (keys: lake, rules, accounts, exchange_rates, minimum_invoice_amount, time_zone, currency, language, buckets, duplicate_window, seller, tax, closing, run, invoice_per, zero_invoices, templates, ledger, source)
     language = 'not a language'
         config::unknown_language | conto.toml:3:12 | `not a language` is not a language tag | use a tag such as `en`, `de` or `fr-CH`
     buckets = 0

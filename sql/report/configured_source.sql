@@ -1,0 +1,5 @@
+-- configured_source: a source that the configuration has, and that has not ended before the examined date.
+--
+-- grain   source
+-- by      src/run_limits.rs
+-- writes  source  TEXT not null
