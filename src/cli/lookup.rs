@@ -1,4 +1,4 @@
-//! The lookup of a document: by its number, project or account, or by a prefix of these.
+//! The lookup of documents by number, account or project: by a complete id or name, or by a unique prefix.
 
 use std::fmt::Write as _;
 
@@ -13,21 +13,64 @@ use crate::storage::{Lake, Snapshot};
 /// The largest number of documents in the message about an ambiguous argument.
 const MOST_LISTED: usize = 20;
 
+/// The largest number of similar names in the message about an unknown argument.
+const MOST_SIMILAR: usize = 3;
+
 /// One document of the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) period: BillingPeriod,
     pub(super) number: String,
     account_id: String,
+    account_name: Option<String>,
     project_id: Option<String>,
+    project_name: Option<String>,
     /// The total with tax, and its currency.
     total: String,
 }
 
 impl Candidate {
-    fn names(&self) -> impl Iterator<Item = &str> {
-        [self.number.as_str(), self.account_id.as_str()].into_iter().chain(self.project_id.as_deref())
+    /// The number and the ids, followed by the names.
+    fn names(&self) -> Vec<&str> {
+        let ids = [self.number.as_str(), self.account_id.as_str()].into_iter().chain(self.project_id.as_deref());
+        ids.chain(self.account_name.as_deref()).chain(self.project_name.as_deref()).collect()
     }
+}
+
+/// The items that a text names. A complete id or name has precedence over a complete name in another case, and both
+/// have precedence over a prefix in any case. Spaces around the text are ignored.
+pub(super) fn matching<'a, T>(text: &str, items: &'a [T], names: impl Fn(&T) -> Vec<&str>) -> Vec<&'a T> {
+    let text = text.trim();
+    let lower = text.to_lowercase();
+    let matches = |is_name: &dyn Fn(&str) -> bool| -> Vec<&'a T> {
+        items.iter().filter(|item| names(item).into_iter().any(is_name)).collect()
+    };
+    let mut found = matches(&|name| name == text);
+    if found.is_empty() {
+        found = matches(&|name| name.to_lowercase() == lower);
+    }
+    if found.is_empty() && !text.is_empty() {
+        found = matches(&|name| name.to_lowercase().starts_with(&lower));
+    }
+    found
+}
+
+/// The names that are most similar to a text. A misspelt prefix is similar to the beginning of a name.
+pub(super) fn similar<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let lower = text.trim().to_lowercase();
+    let length = lower.chars().count();
+    let beginning = |name: &str| name.to_lowercase().chars().take(length).collect::<String>();
+    let mut left: Vec<(String, &str)> = names.into_iter().map(|name| (beginning(name), name)).collect();
+    left.sort();
+    left.dedup();
+    let mut found = Vec::new();
+    while found.len() < MOST_SIMILAR
+        && let Some(closest) = closest(&lower, left.iter().map(|(beginning, _)| beginning.as_str())).map(str::to_owned)
+        && let Some(index) = left.iter().position(|(beginning, _)| *beginning == closest)
+    {
+        found.push(left.remove(index).1);
+    }
+    found
 }
 
 /// Every document of the lake, or every document of one period. The oldest period is first.
@@ -36,7 +79,8 @@ pub(super) async fn candidates(
     snapshot: &Snapshot,
     period: Option<BillingPeriod>,
 ) -> Result<Vec<Candidate>, Failure> {
-    const COLUMNS: [&str; 5] = ["invoice_number", "account_id", "project_id", "currency", "total_with_tax"];
+    const COLUMNS: [&str; 7] =
+        ["invoice_number", "account_id", "account_name", "project_id", "project_name", "currency", "total_with_tax"];
     let mut found = Vec::new();
     for file in snapshot.files("invoice") {
         let Ok(of_file) = file.partition.parse::<BillingPeriod>() else { continue };
@@ -47,11 +91,14 @@ pub(super) async fn candidates(
             for row in rows::each(&[batch?]) {
                 let currency = row.text("currency")?;
                 let total: Amount = row.decimal("total_with_tax")?;
+                let optional = |name| row.optional_text(name).map(|text| text.map(str::to_owned));
                 found.push(Candidate {
                     period: of_file,
                     number: row.text("invoice_number")?.to_owned(),
                     account_id: row.text("account_id")?.to_owned(),
-                    project_id: row.optional_text("project_id")?.map(str::to_owned),
+                    account_name: optional("account_name")?,
+                    project_id: optional("project_id")?,
+                    project_name: optional("project_name")?,
                     total: format!("{} {currency}", total.to_text(places_of_code(currency))),
                 });
             }
@@ -61,16 +108,9 @@ pub(super) async fn candidates(
     Ok(found)
 }
 
-/// The document for a text; `None` if no document matches. A complete name has precedence over a prefix.
+/// The document for a text; `None` if no document matches.
 pub(super) fn find<'a>(text: &str, candidates: &'a [Candidate]) -> Result<Option<&'a Candidate>, Failure> {
-    let matching = |is_name: &dyn Fn(&str) -> bool| -> Vec<&'a Candidate> {
-        candidates.iter().filter(|one| one.names().any(is_name)).collect()
-    };
-    let mut found = matching(&|name| name == text);
-    if found.is_empty() && !text.is_empty() {
-        found = matching(&|name| name.starts_with(text));
-    }
-    match found.as_slice() {
+    match matching(text, candidates, Candidate::names).as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(only)),
         several => Err(ambiguous(text, several)),
@@ -79,9 +119,15 @@ pub(super) fn find<'a>(text: &str, candidates: &'a [Candidate]) -> Result<Option
 
 fn ambiguous(text: &str, found: &[&Candidate]) -> Failure {
     let mut message = format!("`{text}` names {}:", count(found.len(), "invoice"));
+    let named = |id: &str, name: &Option<String>| match name {
+        Some(name) if name != id => format!("{id} ({name})"),
+        _ => id.to_owned(),
+    };
     for one in found.iter().take(MOST_LISTED) {
-        let project = one.project_id.as_deref().map(|id| format!(", project {id}")).unwrap_or_default();
-        let _ = write!(message, "\n  {}  {}, account {}{project}", one.number, one.total, one.account_id);
+        let account = named(&one.account_id, &one.account_name);
+        let project = one.project_id.as_ref().map(|id| format!(", project {}", named(id, &one.project_name)));
+        let project = project.unwrap_or_default();
+        let _ = write!(message, "\n  {}  {}, account {account}{project}", one.number, one.total);
     }
     if found.len() > MOST_LISTED {
         let _ = write!(message, "\n  and {} more", found.len() - MOST_LISTED);
@@ -92,17 +138,15 @@ fn ambiguous(text: &str, found: &[&Candidate]) -> Failure {
 
 pub(super) fn unknown(text: &str, candidates: &[Candidate], period: Option<BillingPeriod>) -> Failure {
     let in_period = period.map(|period| format!(" of {period}")).unwrap_or_default();
-    // A misspelt prefix is similar to the beginning of a name, not to the complete name.
-    let beginning = |name: &'_ str| -> String { name.chars().take(text.chars().count()).collect() };
-    let names: Vec<(String, &str)> =
-        candidates.iter().flat_map(Candidate::names).map(|name| (beginning(name), name)).collect();
-    let closest = closest(text, names.iter().map(|(beginning, _)| beginning.as_str()));
-    let closest = closest.and_then(|closest| names.iter().find(|(beginning, _)| beginning == closest));
-    let meant = closest.map(|(_, name)| format!("did you mean `{name}`? ")).unwrap_or_default();
+    let similar = similar(text, candidates.iter().flat_map(Candidate::names));
+    let meant = match similar.as_slice() {
+        [] => String::new(),
+        names => format!("did you mean `{}`? ", names.join("`, `")),
+    };
     Failure::Usage {
         message: format!("there is no invoice{in_period} with the number, project or account `{text}`"),
         hint: format!(
-            "{meant}`conto sql \"SELECT invoice_number, account_id, project_id FROM invoice\"` lists all invoices"
+            "{meant}`conto sql \"SELECT invoice_number, account_name, project_name FROM invoice\"` lists all invoices"
         ),
     }
 }
@@ -111,37 +155,48 @@ pub(super) fn unknown(text: &str, candidates: &[Candidate], period: Option<Billi
 mod tests {
     use super::*;
 
-    fn candidate(number: &str, account_id: &str, project_id: Option<&str>) -> Candidate {
+    fn candidate(number: &str, account: (&str, &str), project: Option<(&str, &str)>) -> Candidate {
         Candidate {
             period: "2026-10".parse().unwrap(),
             number: number.to_owned(),
-            account_id: account_id.to_owned(),
-            project_id: project_id.map(str::to_owned),
+            account_id: account.0.to_owned(),
+            account_name: (!account.1.is_empty()).then(|| account.1.to_owned()),
+            project_id: project.map(|project| project.0.to_owned()),
+            project_name: project.map(|project| project.1.to_owned()),
             total: "1.00 EUR".to_owned(),
         }
     }
 
+    fn all() -> [Candidate; 4] {
+        [
+            candidate("DRAFT-2026-10-0001", ("acme", "Acme Ltd"), None),
+            candidate("DRAFT-2026-10-0002", ("beta", ""), Some(("9f2c", "web-shop"))),
+            candidate("DRAFT-2026-10-0003", ("beta", ""), Some(("9faa", "Web"))),
+            candidate("DRAFT-2026-10-0004", ("acme-2", "Laboratoires Ségur"), None),
+        ]
+    }
+
     fn found(text: &str) -> Result<Option<String>, String> {
-        let all = [
-            candidate("DRAFT-2026-10-acme", "acme", None),
-            candidate("DRAFT-2026-10-9f2c", "beta", Some("9f2c")),
-            candidate("DRAFT-2026-10-9faa", "beta", Some("9faa")),
-            candidate("DRAFT-2026-10-acme-2", "acme-2", None),
-        ];
+        let all = all();
         let found = find(text, &all).map_err(|failure| failure.to_string())?;
         Ok(found.map(|one| one.number.clone()))
     }
 
     #[test]
-    fn a_document_is_found_by_number_project_or_account_or_a_prefix() {
+    fn a_document_is_found_by_number_id_or_name_or_a_prefix() {
         for (text, number) in [
-            ("DRAFT-2026-10-9f2c", Some("DRAFT-2026-10-9f2c")),
-            ("DRAFT-2026-10-9f2", Some("DRAFT-2026-10-9f2c")),
-            ("9f2c", Some("DRAFT-2026-10-9f2c")),
-            ("9fa", Some("DRAFT-2026-10-9faa")),
+            ("DRAFT-2026-10-0002", Some("DRAFT-2026-10-0002")),
+            ("draft-2026-10-0002", Some("DRAFT-2026-10-0002")),
+            ("9f2c", Some("DRAFT-2026-10-0002")),
+            ("9fa", Some("DRAFT-2026-10-0003")),
             // A complete name is not used as a prefix of another name.
-            ("acme", Some("DRAFT-2026-10-acme")),
-            ("acme-", Some("DRAFT-2026-10-acme-2")),
+            ("acme", Some("DRAFT-2026-10-0001")),
+            ("Acme Ltd", Some("DRAFT-2026-10-0001")),
+            ("Web", Some("DRAFT-2026-10-0003")),
+            ("web", Some("DRAFT-2026-10-0003")),
+            ("web-", Some("DRAFT-2026-10-0002")),
+            (" laboratoires sé", Some("DRAFT-2026-10-0004")),
+            ("acme-", Some("DRAFT-2026-10-0004")),
             ("nothing", None),
             ("", None),
         ] {
@@ -153,10 +208,20 @@ mod tests {
     fn an_ambiguous_text_lists_the_matching_invoices() {
         assert_eq!(
             found("beta").unwrap_err(),
-            "`beta` names 2 invoices:\n  DRAFT-2026-10-9f2c  1.00 EUR, account beta, project 9f2c\n  \
-             DRAFT-2026-10-9faa  1.00 EUR, account beta, project 9faa"
+            "`beta` names 2 invoices:\n  DRAFT-2026-10-0002  1.00 EUR, account beta, project 9f2c (web-shop)\n  \
+             DRAFT-2026-10-0003  1.00 EUR, account beta, project 9faa (Web)"
         );
         assert!(found("9f").unwrap_err().starts_with("`9f` names 2 invoices:"));
         assert!(found("DRAFT").unwrap_err().starts_with("`DRAFT` names 4 invoices:"));
+    }
+
+    #[test]
+    fn an_unknown_text_lists_similar_names() {
+        let all = all();
+        let names = || all.iter().flat_map(Candidate::names);
+        assert_eq!(similar("9f2x", names()), ["9f2c"]);
+        assert_eq!(similar("wep-shop", names()), ["web-shop"]);
+        assert_eq!(similar("laboratoires segur", names()), ["Laboratoires Ségur"]);
+        assert_eq!(similar("zzzzzz", names()), Vec::<&str>::new());
     }
 }

@@ -25,10 +25,11 @@ use crate::storage::Lake;
 /// Explain an invoice or one of its lines, down to rules, metered hours and files
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  conto explain acme --period 2026-10\n  \
+    conto explain web-shop                    the only invoice of the project with this name\n  \
     conto explain DRAFT-2026-10-075c          the only invoice with this prefix\n  \
     conto explain INV-2026-00017/3            its third line, with windows and files")]
 pub(super) struct ExplainCommand {
-    /// A number of an invoice, an account id, a project id, or a unique prefix of one; then a slash and a line number
+    /// A number of an invoice, an id or name of an account or project, or a unique prefix; then a slash and a line number
     #[arg(value_name = "INVOICE[/LINE]")]
     invoice: String,
 
