@@ -6,8 +6,8 @@ use super::page_inputs::{PageInputs, exchange_rate, generated_by, invoice_path};
 use super::relations::Relations;
 use super::usage_report_page::reason_text;
 use crate::documents::render::{
-    CurrencyTotal, File, IndexPage, IndexedProject, InvoicePage, InvoiceSummary, InvoicingStatus, RecordCounts,
-    RejectedRecords, UnratedUsageSummary, UsageCounts,
+    CurrencyTotal, DocumentKind, File, IndexPage, IndexedProject, InvoicePage, InvoiceSummary, InvoicingStatus,
+    RecordCounts, RejectedRecords, UnratedUsageSummary, UsageCounts,
 };
 use crate::error::Error;
 use crate::model::money::{Amount, Cost, Quantity, places_of_code};
@@ -47,13 +47,23 @@ pub(super) fn whole_account(
 }
 
 pub(super) fn invoice_summary(page: &InvoicePage) -> InvoiceSummary {
+    // The amounts of a credit note are positive on its page. In the index they are negative, as in the books.
+    let amount = |text: &String| match page.document_kind {
+        DocumentKind::CreditNote if text.bytes().any(|byte| matches!(byte, b'1'..=b'9')) => {
+            match text.strip_prefix('-') {
+                Some(positive) => positive.to_owned(),
+                None => format!("-{text}"),
+            }
+        }
+        _ => text.clone(),
+    };
     InvoiceSummary {
         number: page.number.clone(),
         path: invoice_path(&page.buyer.account_id, &page.number, "html"),
         currency: page.currency.clone(),
-        total_without_tax: page.total_without_tax.clone(),
-        total_tax: page.total_tax.clone(),
-        total_with_tax: page.total_with_tax.clone(),
+        total_without_tax: amount(&page.total_without_tax),
+        total_tax: amount(&page.total_tax),
+        total_with_tax: amount(&page.total_with_tax),
     }
 }
 
