@@ -9,12 +9,14 @@
 //! | `taxes` | currency, exchange rate, VAT, reverse charge and tax point of corrections |
 //! | `several_taxes` | several taxes on one line, on invoices, corrections and restatements |
 //! | `sums` | all documents of a month together: net amounts, taxes and totals of one invoice |
+//! | `cancellations` | cancelled documents and the invoices that replace them: `conto cancel` |
 //! | `restatements` | changed rules, accounts, sellers and programs: `conto restate` |
 //! | `committed_inputs` | the inputs that a close records: reproduction of every commit, branding, explanations |
 //! | `sign_off` | approvals, forced closes, `--dry-run` and the month-end pack |
 //! | `integrity` | damaged and missing files of a closed month |
 
 mod blockers;
+mod cancellations;
 mod committed_inputs;
 mod credits;
 mod integrity;

@@ -18,8 +18,11 @@
 --         project_id       TEXT                     null for all projects of the account
 --         currency         TEXT not null
 --         total_with_tax   DECIMAL(28,4) not null   negative for a credit note
---         corrects         TEXT                     number of the corrected document
---         reason           TEXT                     late_usage, changed_record, late_and_changed or changed_rule
+--         corrects         TEXT                     number of the corrected, cancelled or replaced document
+--         reason           TEXT                     late_usage, changed_record, late_and_changed, changed_rule,
+--                                                   cancelled or reissued
+--         cancelled_by     TEXT                     credit note that cancelled the replaced document
+--         remark           TEXT                     stated reason of a cancellation
 --         chain_number     BIGINT not null          from zero, over all documents of the lake
 --         document_name    TEXT not null            path of the JSON file below the document directory of the period
 --         document_sha256  TEXT not null            of the JSON file; the next document contains it

@@ -9,4 +9,4 @@
 --         corrected_document  TEXT   number of the corrected document; null if none was issued to the payer for the
 --                                    period
 --         corrected_on        DATE   issue date of the corrected document
---         reason              TEXT   late_usage, changed_record, late_and_changed or changed_rule
+--         reason              TEXT   late_usage, changed_record, late_and_changed, changed_rule or cancelled

@@ -1,4 +1,4 @@
--- unbilled_cost: a cost change of a closed period that no document has, because rounded amounts did not change.
+-- unbilled_cost: a cost of a closed period that no document has: too small, or cancelled without a new invoice.
 --
 -- grain   account_id, price_currency
 -- by      src/closing/correction.rs

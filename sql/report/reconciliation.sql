@@ -111,7 +111,7 @@ entry AS (
                   ELSE CAST(0 AS DECIMAL(60,18)) END)
   FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', price_currency, 7, 'changed since the close below a smallest unit', -1,
+  SELECT 3, 'rated cost', price_currency, 7, 'below a smallest unit or cancelled since the close', -1,
          SUM(CAST(contracted_cost AS DECIMAL(60,18)))
   FROM unbilled_cost GROUP BY price_currency
   UNION ALL
@@ -145,8 +145,12 @@ entry AS (
   UNION ALL
   SELECT 6, 'shares of allowances', allowance.currency, 1, 'allowances', 1,
          SUM(CAST(allowance.amount AS DECIMAL(60,18)))
-  FROM allowance JOIN invoice ON invoice.invoice_number
-           = allowance.invoice_number WHERE invoice.correction_reason IS NULL GROUP BY allowance.currency
+  FROM allowance
+  JOIN invoice ON invoice.invoice_number = allowance.invoice_number
+  LEFT JOIN (SELECT DISTINCT invoice_number, allowance_number FROM allowance_share) AS shared
+    ON shared.invoice_number = allowance.invoice_number AND shared.allowance_number = allowance.allowance_number
+  WHERE invoice.correction_reason IS NULL OR shared.invoice_number IS NOT NULL
+  GROUP BY allowance.currency
   UNION ALL
   SELECT 6, 'shares of allowances', allowance.currency, 2, 'shares of lines', -1,
          SUM(CAST(allowance_share.amount

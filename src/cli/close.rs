@@ -101,7 +101,7 @@ pub(super) struct RestateCommand {
 
 /// The permission to issue documents with a date after today.
 #[derive(Debug, Args)]
-struct FutureIssueDate {
+pub(super) struct FutureIssueDate {
     /// Accept an issue date after today; no document of the seller can then be issued on an earlier date
     #[arg(long, requires = "issue_date")]
     allow_future_date: bool,
@@ -109,7 +109,7 @@ struct FutureIssueDate {
 
 impl FutureIssueDate {
     /// Fails if the issue date is after today and not permitted.
-    fn check(&self, issue_date: Date, config: &Config) -> Result<(), Failure> {
+    pub(super) fn check(&self, issue_date: Date, config: &Config) -> Result<(), Failure> {
         let today = today(Timestamp::now(), &time_zone(config)?)?;
         if issue_date <= today || self.allow_future_date {
             return Ok(());

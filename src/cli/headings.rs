@@ -4,7 +4,7 @@
 const HEADINGS: [(&str, &[&str]); 6] = [
     ("Nightly", &["run", "intake"]),
     ("Prices", &["rules"]),
-    ("Months", &["close", "restate", "audit", "export"]),
+    ("Months", &["close", "restate", "cancel", "audit", "export"]),
     ("Analysis", &["explain", "status", "sql", "reproduce"]),
     ("Lake", &["lake"]),
     ("Setup", &["init", "schema", "completions", "man"]),

@@ -2,6 +2,7 @@
 //! decisions about money.
 
 mod audit;
+mod cancel;
 mod changes;
 mod clock;
 mod close;
@@ -80,6 +81,7 @@ enum Command {
     Rules(rules::RulesCommand),
     Close(close::CloseCommand),
     Restate(close::RestateCommand),
+    Cancel(cancel::CancelCommand),
     Audit(audit::AuditCommand),
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -130,6 +132,7 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Rules(command) => command.execute(context).await,
         Command::Close(command) => command.execute(context).await,
         Command::Restate(command) => command.execute(context).await,
+        Command::Cancel(command) => command.execute(context).await,
         Command::Audit(command) => command.execute(context).await,
         Command::Export(command) => command.execute(context).await,
         Command::Explain(command) => command.execute(context).await,

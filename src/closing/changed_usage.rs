@@ -8,7 +8,15 @@ use crate::model::period::DayNumber;
 use crate::query::Parameters;
 use crate::rows::{self, Row};
 use crate::run::{Context, Transaction, register_verified};
-use crate::storage::DataFile;
+use crate::storage::{Commit, DataFile};
+
+/// The name under which the control totals of a cancellation contain the commit whose usage its documents price.
+pub const USAGE_OF: &str = "usage_of";
+
+/// The commit with the usage that the documents of a close price. A cancellation prices the usage of an earlier close.
+pub fn usage_of(closed: &Commit) -> u64 {
+    closed.totals.get(USAGE_OF).and_then(|sequence| sequence.parse().ok()).unwrap_or(closed.sequence)
+}
 
 /// The common key of usage lines that differ only in tier and price: account, project and identifying texts.
 type LineKey = (String, Option<String>, [String; 5]);
@@ -50,7 +58,7 @@ impl ChangedUsage {
     /// Compares the current metered usage with the metered usage at the last close. The session must contain the rated
     /// usage.
     pub(super) async fn since_the_close(context: &Context, transaction: &Transaction) -> Result<Self, Error> {
-        let Some(close) = context.mode.closed().map(|closed| closed.sequence) else { return Ok(Self::default()) };
+        let Some(close) = context.mode.closed().map(|closed| usage_of(closed)) else { return Ok(Self::default()) };
         let retracted = retracted_days(context, transaction, close).await?;
         let scope = transaction.session.scope()?;
         let lake = &transaction.lake;

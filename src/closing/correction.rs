@@ -24,7 +24,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::changed_usage::ChangedUsage;
-use super::issued::{DRAFT, Issued, originals};
+use super::issued::{DRAFT, Issued, originals, written_off};
 use crate::closing::payer::{Payer, payer_of};
 use crate::closing::reason::{CHANGED_RECORD, CHANGED_RULE, LATE_AND_CHANGED, LATE_USAGE};
 use crate::error::{ClosingError, Error};
@@ -40,26 +40,26 @@ use crate::rows::taxes::{APPLIED_TAX, TaxTreatments, applied_tax, tax_group_of, 
 use crate::rows::{self, Row};
 use crate::run::{Context, Transaction};
 
-const HEADER: &str = "invoicing/document_header";
-const INVOICE: &str = "invoicing/invoice";
-const TAX_BREAKDOWN: &str = "invoicing/tax_breakdown";
+pub(super) const HEADER: &str = "invoicing/document_header";
+pub(super) const INVOICE: &str = "invoicing/invoice";
+pub(super) const TAX_BREAKDOWN: &str = "invoicing/tax_breakdown";
 
 /// A document relation whose rows are compared.
-struct Compared {
-    path: &'static str,
+pub(super) struct Compared {
+    pub(super) path: &'static str,
     /// The column with the number of the row in its document.
     number_column: &'static str,
     /// The columns that are subtracted, the rounded amount first. All other columns identify the row.
     measures: &'static [&'static str],
 }
 
-const LINE: Compared = Compared {
+pub(super) const LINE: Compared = Compared {
     path: "invoicing/invoice_line",
     number_column: "line_number",
     measures: &["net_amount", "quantity", "contracted_cost"],
 };
 
-const ALLOWANCE: Compared =
+pub(super) const ALLOWANCE: Compared =
     Compared { path: "invoicing/allowance", number_column: "allowance_number", measures: &["amount", "base_amount"] };
 
 /// The period of a line (EN 16931: BG-26). The period of a difference covers both lines, or only the changed days.
@@ -70,13 +70,13 @@ const PRICES: [&str; 2] = ["unit_price", "contracted_unit_price"];
 
 /// The payers of drafted documents and of issued documents, by document number. A document that was carried forward
 /// keeps the number of its draft.
-struct DocumentPayers {
+pub(super) struct DocumentPayers {
     drafted: BTreeMap<String, Payer>,
     issued: BTreeMap<String, Payer>,
 }
 
 impl DocumentPayers {
-    fn of(drafted: &[RecordBatch], issued: &[RecordBatch]) -> Result<Self, Error> {
+    pub(super) fn of(drafted: &[RecordBatch], issued: &[RecordBatch]) -> Result<Self, Error> {
         let by_document = |batches| -> Result<BTreeMap<String, Payer>, Error> {
             let mut payers = BTreeMap::new();
             for row in rows::each(batches) {
@@ -132,12 +132,25 @@ pub struct Correction {
 }
 
 /// Compares the current drafts with the issued documents. Rows with the same rounded amount have no difference, even if
-/// their quantity changed.
+/// their quantity changed. Amounts that a cancellation wrote off have no difference, except in a restatement.
 pub async fn difference(
     context: &Context,
     transaction: &Transaction,
     issued: &Issued,
     cause: ChangeCause<'_>,
+) -> Result<Correction, Error> {
+    let history = transaction.read("issued_document", |_| true).await?;
+    let written_off = written_off(&history, &context.period.to_string())?;
+    difference_without(context, transaction, issued, cause, &written_off).await
+}
+
+/// As [`difference`], with these payers whose amounts are written off.
+pub(super) async fn difference_without(
+    context: &Context,
+    transaction: &Transaction,
+    issued: &Issued,
+    cause: ChangeCause<'_>,
+    written_off: &BTreeSet<Payer>,
 ) -> Result<Correction, Error> {
     let drafted_invoice = transaction.session.rows_of(INVOICE).await?;
     let old_invoice = issued.get(INVOICE).cloned().unwrap_or_default();
@@ -155,6 +168,16 @@ pub async fn difference(
         of_allowances.changed.entry(payer).or_default().extend(differences);
     }
     correction.documents.applied_tax = vec![applied_tax(&treatments)?];
+    if matches!(cause, ChangeCause::Usage) {
+        for payer in written_off {
+            of_allowances.changed.remove(payer);
+            for one in of_lines.changed.remove(payer).unwrap_or_default() {
+                let currency = lines.row(one.shown)?.text("price_currency")?.to_owned();
+                let cost = one.units.get(2).copied().unwrap_or(0);
+                *of_lines.unchanged.entry((payer.account_id.clone(), currency)).or_default() += cost;
+            }
+        }
+    }
     correction.documents.unbilled_cost = unbilled_cost(&of_lines.unchanged)?;
     let reasons = reasons(context, transaction, &lines, &mut of_lines.changed, cause).await?;
     let drafted_header = transaction.session.rows_of(HEADER).await?;
@@ -176,7 +199,8 @@ pub async fn difference(
         let is_carried_forward = if is_decrease {
             original.is_none()
         } else {
-            context.config.closing.charge_increases_as == ChargeIncreasesAs::NextInvoice
+            // The last document of a payer decides whether its amounts are written off, so this needs a document.
+            context.config.closing.charge_increases_as == ChargeIncreasesAs::NextInvoice && !written_off.contains(payer)
         };
         let number = if is_carried_forward {
             carried_forward_number(context.period, payer, &old_invoice)?
@@ -273,7 +297,7 @@ impl AmountDue {
 
 /// The amounts on the issued documents of a payer.
 #[derive(Debug, Default)]
-struct IssuedAmounts {
+pub(super) struct IssuedAmounts {
     /// The net amounts by the text of the tax treatment.
     nets: BTreeMap<String, Amount>,
     taxes: BTreeMap<TaxGroup, TaxAmounts>,
@@ -281,7 +305,7 @@ struct IssuedAmounts {
 
 impl IssuedAmounts {
     /// The sums over all issued documents, by payer.
-    fn of_payers(
+    pub(super) fn of_payers(
         lines: &DocumentSide,
         allowances: &DocumentSide,
         tax_breakdown: &[RecordBatch],
@@ -307,7 +331,7 @@ impl IssuedAmounts {
     }
 
     /// The rows of `issued_net` for a correction document.
-    fn net_rows(&self, number: &str) -> Result<RecordBatch, Error> {
+    pub(super) fn net_rows(&self, number: &str) -> Result<RecordBatch, Error> {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(self.nets.keys().map(|_| number))),
             Arc::new(StringArray::from_iter_values(self.nets.keys())),
@@ -317,7 +341,7 @@ impl IssuedAmounts {
     }
 
     /// The rows of `issued_tax` for a correction document.
-    fn tax_rows(&self, number: &str) -> Result<RecordBatch, Error> {
+    pub(super) fn tax_rows(&self, number: &str) -> Result<RecordBatch, Error> {
         let groups = || self.taxes.keys();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(groups().map(|_| number))),
@@ -335,7 +359,7 @@ impl IssuedAmounts {
 
 /// The row of `issued_tax_total` for a correction document: the tax of the issued documents of the payer that have the
 /// exchange rate of the correction.
-fn issued_tax_total(
+pub(super) fn issued_tax_total(
     number: &str,
     payer: &Payer,
     header: &RecordBatch,
@@ -410,7 +434,7 @@ fn reason_of_all(reasons: &[&str]) -> &'static str {
 }
 
 /// Fails if an account with issued documents is suspended now, because its new amounts are unknown.
-async fn check_not_suspended(
+pub(super) async fn check_not_suspended(
     context: &Context,
     transaction: &Transaction,
     issued: &[RecordBatch],
@@ -523,7 +547,7 @@ fn unbilled_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<Rec
 }
 
 /// The line references of a correction document: corrected period, corrected document and reason.
-fn line_references(
+pub(super) fn line_references(
     period: BillingPeriod,
     number: &str,
     original: Option<&(String, jiff::civil::Date)>,
@@ -560,7 +584,7 @@ fn carried_forward_number(period: BillingPeriod, payer: &Payer, issued: &[Record
 
 /// Whether a row is compared. Amounts that were carried forward, brought forward or paid by a credit are final after
 /// the close.
-fn is_compared(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
+pub(super) fn is_compared(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
     Ok(match compared.path {
         "invoicing/allowance" => matches!(row.text("kind")?, "discount" | "overage"),
         _ => row.text("charge_category")? != "Adjustment",
@@ -568,7 +592,7 @@ fn is_compared(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
 }
 
 /// The drafted and the issued rows of a relation.
-struct DocumentSide {
+pub(super) struct DocumentSide {
     compared: Compared,
     batches: Vec<RecordBatch>,
     /// The number of batches with drafted rows. These batches are the first in `batches`.
@@ -585,7 +609,7 @@ struct Differences {
 }
 
 impl DocumentSide {
-    async fn read(session: &Session, issued: &Issued, compared: Compared) -> Result<Self, Error> {
+    pub(super) async fn read(session: &Session, issued: &Issued, compared: Compared) -> Result<Self, Error> {
         let drafted = session.rows_of(compared.path).await?;
         let old = issued.get(compared.path).cloned().unwrap_or_default();
         Ok(Self { compared, drafted: drafted.len(), batches: [drafted, old].concat() })

@@ -1,17 +1,18 @@
 //! The issued documents of a period, and the documents that a correction refers to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
 use crate::closing::payer::{Payer, payer_of};
+use crate::closing::reason::{CANCELLED, REISSUED};
 use crate::error::Error;
 use crate::model::period::date_of;
 use crate::query::persisted::persisted_of;
 use crate::query::statement::statement;
-use crate::rows;
 use crate::rows::taxes::APPLIED_TAX;
+use crate::rows::{self, Row};
 use crate::run::{Context, Transaction};
 
 /// The document kind of a draft that has no final number.
@@ -20,8 +21,8 @@ pub(super) const DRAFT: &str = "draft";
 /// The issued documents of a period: the rows of every document relation and of `applied_tax`, by path.
 pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
 
-/// The number and the issue date of the first document of each payer. A payer has one currency and seller, so a
-/// correction has those of its original.
+/// The number and the issue date of the document that corrections of each payer reference. A payer has one currency
+/// and seller, so a correction has those of its original.
 pub(super) type Originals = BTreeMap<Payer, (String, Date)>;
 
 /// The document relations: the persisted relations of invoicing with an `invoice_number`.
@@ -50,12 +51,41 @@ pub async fn issued(context: &Context, transaction: &Transaction) -> Result<Issu
     Ok(issued)
 }
 
-/// The number and the issue date of the first document that was issued to each payer for the period.
+/// The documents of a period in the order of the chain.
+pub(super) fn in_chain_order<'a>(history: &'a [RecordBatch], period: &str) -> Result<Vec<Row<'a>>, Error> {
+    let mut documents = Vec::new();
+    for row in rows::each(history) {
+        if row.text("billing_period")? == period {
+            documents.push((row.number("chain_number")?, row));
+        }
+    }
+    documents.sort_by_key(|(chain_number, _)| *chain_number);
+    Ok(documents.into_iter().map(|(_, row)| row).collect())
+}
+
+/// The payers whose last document of the period is a cancellation. Their amounts are written off.
+pub(super) fn written_off(history: &[RecordBatch], period: &str) -> Result<BTreeSet<Payer>, Error> {
+    let mut payers = BTreeSet::new();
+    for row in in_chain_order(history, period)? {
+        let payer = payer_of(row)?;
+        if row.optional_text("reason")? == Some(CANCELLED) {
+            payers.insert(payer);
+        } else {
+            payers.remove(&payer);
+        }
+    }
+    Ok(payers)
+}
+
+/// The number and the issue date of the first document of each payer in the period, or of the last invoice that
+/// replaced it.
 pub(super) fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> {
     let mut originals = Originals::new();
-    for row in rows::each(history) {
-        if row.text("billing_period")? == period && row.optional_text("corrects")?.is_none() {
-            let document = (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?));
+    for row in in_chain_order(history, period)? {
+        let document = (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?));
+        if row.optional_text("reason")? == Some(REISSUED) {
+            originals.insert(payer_of(row)?, document);
+        } else if row.optional_text("corrects")?.is_none() {
             originals.entry(payer_of(row)?).or_insert(document);
         }
     }

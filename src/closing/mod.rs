@@ -4,7 +4,8 @@
 //! period. The rounded amounts are compared line by line. The differences are in separate documents, which reference
 //! the corrected documents.
 
-mod changed_usage;
+pub mod cancellation;
+pub mod changed_usage;
 mod close_blockers;
 pub mod correction;
 pub mod issued;
@@ -29,8 +30,9 @@ pub use self::preview::preview;
 use self::issued::{DRAFT, Issued, originals, relations_of_documents};
 use self::number::{Issuer, Numbers, Series, series_of};
 use self::payer::payer_of;
+use self::reason::{CANCELLED, REISSUED};
 use crate::error::Error;
-use crate::model::issue::{Issue, IssuedDocument};
+use crate::model::issue::{Cancellation, Issue, IssuedDocument};
 use crate::model::money::Amount;
 use crate::model::period::day_number;
 use crate::query::{CHECKS_OF_PERIODS, statement};
@@ -44,6 +46,17 @@ pub async fn number(
     transaction: &mut Transaction,
     issued: Issued,
     date: Date,
+) -> Result<Issue, Error> {
+    number_with(context, transaction, issued, date, &Cancellation::default()).await
+}
+
+/// As [`number`], for the documents of a cancellation.
+pub async fn number_with(
+    context: &Context,
+    transaction: &mut Transaction,
+    issued: Issued,
+    date: Date,
+    cancellation: &Cancellation,
 ) -> Result<Issue, Error> {
     let period = context.period.to_string();
     let history = transaction.read("issued_document", |_| true).await?;
@@ -66,8 +79,15 @@ pub async fn number(
     drafts.sort();
     let mut documents = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    let mut cancelled_by: BTreeMap<String, String> = BTreeMap::new();
+    let mut cancelled_accounts = BTreeMap::new();
     for (payer, draft, total, reason, days) in drafts {
-        let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
+        let cancelled = cancellation.drafts.get(&draft);
+        let kind = match reason.as_deref() {
+            Some(CANCELLED) => "credit_note",
+            _ if total < Amount::ZERO => "credit_note",
+            _ => "invoice",
+        };
         let of_seller = match numbers.entry(payer.sold_by.clone()) {
             Entry::Occupied(numbers) => numbers.into_mut(),
             Entry::Vacant(entry) => {
@@ -79,11 +99,22 @@ pub async fn number(
         };
         let number = of_seller.next(kind, date)?;
         let original = originals.get(&payer).cloned();
-        let corrects = reason.as_ref().and(original);
+        let corrects = match cancelled {
+            Some(cancelled) => Some((cancelled.number.clone(), cancelled.issue_date)),
+            None => reason.as_ref().and(original),
+        };
+        if let Some(cancelled) = cancelled.filter(|_| reason.as_deref() == Some(CANCELLED)) {
+            cancelled_by.insert(cancelled.number.clone(), number.number.clone());
+            cancelled_accounts.insert(number.number.clone(), Arc::clone(&cancelled.accounts));
+        }
+        // The name of a credit note sorts before the name of the invoice that replaces the cancelled document.
+        let is_reissued = reason.as_deref() == Some(REISSUED);
+        let credit_note = cancelled.filter(|_| is_reissued).and_then(|one| cancelled_by.get(&one.number).cloned());
+        let remark = cancelled.map(|_| cancellation.remark.clone());
         let days = days.filter(|_| kind == "invoice");
         let due_date = days.and_then(|days| date.checked_add(Span::new().days(days)).ok());
         names.insert(draft, documents.len());
-        documents.push(IssuedDocument { number, kind, corrects, reason, due_date });
+        documents.push(IssuedDocument { number, kind, corrects, reason, cancelled_by: credit_note, remark, due_date });
     }
     for path in relations_of_documents()? {
         let relation = statement(path)?;
@@ -104,7 +135,7 @@ pub async fn number(
         run::check(&transaction.session, check).await?;
     }
     let (chain_number, previous_sha256) = end_of_chain(&history)?;
-    Ok(Issue { date, tax_point: context.tax_point, documents, chain_number, previous_sha256 })
+    Ok(Issue { date, tax_point: context.tax_point, documents, chain_number, previous_sha256, cancelled_accounts })
 }
 
 /// The chain number of the next document, and the digest of the last issued document.
@@ -211,6 +242,8 @@ pub async fn record_issued(context: &Context, transaction: &mut Transaction, iss
             documents().map(|document| document.corrects.as_ref().map(|(number, _)| number.as_str())),
         )),
         Arc::new(StringArray::from_iter(documents().map(|document| document.reason.as_deref()))),
+        Arc::new(StringArray::from_iter(documents().map(|document| document.cancelled_by.as_deref()))),
+        Arc::new(StringArray::from_iter(documents().map(|document| document.remark.as_deref()))),
         Arc::new(Int64Array::from_iter_values(chain)),
         Arc::new(StringArray::from_iter_values(files.iter().map(|(name, _)| name))),
         Arc::new(StringArray::from_iter_values(files.iter().map(|(_, sha256)| sha256))),

@@ -8,12 +8,13 @@ use super::page_inputs::{PageInputs, ProjectKey, ProjectRows, exchange_rate, gen
 use super::relations::Relations;
 use crate::documents::render::{
     AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy,
-    LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown, invoice_json,
+    LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument, TaxBreakdown,
+    invoice_json,
 };
 use crate::error::Error;
 use crate::model::account::Account;
 use crate::model::config::Seller;
-use crate::model::issue::Issue;
+use crate::model::issue::{Issue, IssuedDocument};
 use crate::model::money::{Amount, Decimal, Quantity, UnitPrice, places_of_code};
 use crate::model::one_off_charge::{ONE_OFF, charge_id_of};
 use crate::model::period::date_of;
@@ -89,6 +90,11 @@ pub(super) fn invoices(
     for page in pages.iter_mut().filter(|page| page.document_kind == DocumentKind::CreditNote) {
         negate_amounts(page);
     }
+    // Every line of a cancellation has the same reference, which the head of the page shows.
+    let is_cancellation = |page: &&mut InvoicePage| page.issued.as_ref().is_some_and(|issued| issued.cancels.is_some());
+    for page in pages.iter_mut().filter(is_cancellation) {
+        page.lines.iter_mut().for_each(|line| line.correction = None);
+    }
     Ok(pages)
 }
 
@@ -107,6 +113,9 @@ fn negate_amounts(page: &mut InvoicePage) {
     }
     for allowance in &mut page.allowances {
         negated(&mut allowance.amount);
+    }
+    for prepaid in &mut page.prepayments {
+        negated(&mut prepaid.amount);
     }
     for tax in &mut page.tax_breakdown {
         negated(&mut tax.taxable_amount);
@@ -268,7 +277,7 @@ fn invoice_page(
     let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
     let unrated = unrated_rows(account_id, project.as_ref(), &parts.lines, projects);
     let sold_by = row.optional_text("sold_by")?;
-    let seller = seller_of_document(inputs, sold_by, &account);
+    let seller = seller_of_document(inputs, row.text("invoice_number")?, sold_by, &account);
     let issue = inputs.issue;
     let issued = issue.and_then(|issue| Some((issue, issue.document(row.text("invoice_number").ok()?)?)));
     let issue_date = issued.map(|(issue, _)| issue.date);
@@ -277,11 +286,7 @@ fn invoice_page(
         number: row.text("invoice_number")?.to_owned(),
         issue_date,
         due_date: issued.and_then(|(_, document)| document.due_date),
-        issued: issued.map(|(issue, document)| Issued {
-            corrects: document.corrects.clone().map(|(number, issue_date)| PrecedingDocument { number, issue_date }),
-            reason: document.reason.clone(),
-            previous_document_sha256: issue.previous_sha256.clone(),
-        }),
+        issued: issued.map(|(issue, document)| issued_part(issue, document)),
         tax_point: date_of(row.day("tax_point")?),
         billing_period_start: inputs.start,
         billing_period_end: inputs.end,
@@ -293,7 +298,7 @@ fn invoice_page(
         sold_by: sold_by.map(str::to_owned),
         buyer: Buyer {
             account_id: account_id.to_owned(),
-            name: if account.name.is_empty() { account_id.to_owned() } else { account.name },
+            name: row.optional_text("account_name")?.unwrap_or(account_id).to_owned(),
             address: account.address,
             country: account.country,
             vat_id: account.vat_id,
@@ -316,6 +321,22 @@ fn invoice_page(
         data_notes: data_notes(&unrated)?,
         generated_by: generated_by(),
     })
+}
+
+/// The data of an issued document, with the document that it corrects, cancels or replaces.
+fn issued_part(issue: &Issue, document: &IssuedDocument) -> Issued {
+    let earlier = document.corrects.clone().map(|(number, issue_date)| PrecedingDocument { number, issue_date });
+    let (mut cancels, mut replaces, mut corrects) = (None, None, None);
+    match (&document.cancelled_by, &document.remark, earlier) {
+        (Some(credit_note), _, Some(PrecedingDocument { number, issue_date })) => {
+            replaces = Some(ReplacedDocument { number, issue_date, cancelled_by: credit_note.clone() });
+        }
+        (None, Some(_), earlier) => cancels = earlier,
+        (_, _, earlier) => corrects = earlier,
+    }
+    let (reason, remark) = (document.reason.clone(), document.remark.clone());
+    let previous_document_sha256 = issue.previous_sha256.clone();
+    Issued { corrects, cancels, replaces, reason, remark, previous_document_sha256 }
 }
 
 /// The rows of usage without a price in the projects of a document.
@@ -356,8 +377,8 @@ fn exchange_of(invoice: Row<'_>) -> Result<Option<Exchange>, Error> {
 }
 
 /// The seller of a document, with the payment terms of the account.
-fn seller_of_document(inputs: &PageInputs<'_>, sold_by: Option<&str>, account: &Account) -> Seller {
-    let mut seller = match sold_by.and_then(|id| inputs.context.account(id)) {
+fn seller_of_document(inputs: &PageInputs<'_>, number: &str, sold_by: Option<&str>, account: &Account) -> Seller {
+    let mut seller = match sold_by.and_then(|id| inputs.party(number, id)) {
         Some(reseller) => Seller {
             name: reseller.name.clone(),
             address: reseller.address.clone(),

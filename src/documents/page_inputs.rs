@@ -48,8 +48,17 @@ impl PageInputs<'_> {
     /// The account of an invoice; `None` for an unassigned project, which can have the same id as an account.
     pub(super) fn account_of(&self, invoice: Row<'_>) -> Result<Option<&Account>, Error> {
         let is_account = invoice.optional_text("account_name")?.is_some();
-        let account = self.context.account(invoice.text("account_id")?);
+        let account = self.party(invoice.text("invoice_number")?, invoice.text("account_id")?);
         Ok(account.filter(|_| is_account))
+    }
+
+    /// The account of a buyer or of a reseller on a document. A credit note that cancels a document has the accounts
+    /// of that document.
+    pub(super) fn party(&self, number: &str, id: &str) -> Option<&Account> {
+        match self.issue.and_then(|issue| issue.cancelled_accounts.get(number)) {
+            Some(accounts) => accounts.get(id),
+            None => self.context.account(id),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! All pages of a period, from rows. Pages only add up exact costs for display and compute no amounts.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 
 use super::index_page::{index, invoice_summary, whole_account};
@@ -11,6 +13,7 @@ use super::usage_report_page::{labels_by_stream, report_path, usage_report};
 use crate::documents::render::{DocumentKind, IndexedProject, InvoicePage};
 use crate::error::Error;
 use crate::model::issue::Issue;
+use crate::rows;
 use crate::run::Context;
 
 /// All pages of the period.
@@ -44,12 +47,14 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
         sheets.push(sheet(html, page, Content::Invoice(Box::new(page.clone())))?);
         sheets.push(sheet(json, page, Content::InvoiceJson(Box::new(page.clone())))?);
     }
+    let cancelled = cancelled_documents(relations)?;
     let mut indexed = Vec::new();
     // Usage without a project is last, as in all lists.
     let (named, unnamed): (Vec<_>, Vec<_>) = projects.iter().partition(|((project_id, _), _)| project_id.is_some());
     for ((project_id, account_id), of_project) in named.into_iter().chain(unnamed) {
         let Some(summary) = of_project.summary else { continue };
         let of_account = invoices.iter().filter(|page| Some(page.buyer.account_id.as_str()) == *account_id);
+        let of_account = of_account.filter(|page| !cancelled.contains(page.number.as_str()));
         let invoice = of_account.into_iter().find(|page| match (&page.project, project_id) {
             (Some(project), Some(id)) => project.id == *id,
             // An invoice without a project is for all projects of the account.
@@ -78,6 +83,23 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
     let index = index(&inputs, relations, indexed)?;
     sheets.push(sheet("index.html".to_owned(), &index.clone(), Content::Index(Box::new(index)))?);
     Ok(sheets)
+}
+
+/// The numbers of cancelled documents, of their corrections and of the credit notes that cancel them.
+fn cancelled_documents(relations: &Relations) -> Result<BTreeSet<&str>, Error> {
+    let mut cancelled = BTreeSet::new();
+    for row in rows::each(&relations.line_reference) {
+        if row.optional_text("reason")? == Some("cancelled") {
+            cancelled.insert(row.text("invoice_number")?);
+            cancelled.extend(row.optional_text("corrected_document")?);
+        }
+    }
+    for row in rows::each(&relations.line_reference) {
+        if row.optional_text("corrected_document")?.is_some_and(|number| cancelled.contains(number)) {
+            cancelled.insert(row.text("invoice_number")?);
+        }
+    }
+    Ok(cancelled)
 }
 
 /// The document of a page.

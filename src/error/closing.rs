@@ -38,8 +38,89 @@ pub enum ClosingError {
          Issue corrections with conto {closed_by}, or issue the differences with `conto restate --period {period}`."
     )]
     VersionMismatch { period: String, closed_by: String, current: &'static str },
+    #[error(
+        "no issued document has the number `{number}`{}. A draft is not issued: correct the accounts file and run \
+         again. `conto sql \"SELECT document_number FROM issued_document\"` lists all numbers.",
+        closest.as_ref().map(|closest| format!(" (did you mean `{closest}`?)")).unwrap_or_default()
+    )]
+    CancelUnknown { number: String, closest: Option<String> },
+    #[error(
+        "`{number}` was cancelled by `{credit_note}`{}",
+        match replaced_by {
+            Some(invoice) => format!(", and `{invoice}` replaces it: cancel `{invoice}` instead"),
+            None => " and is not due; `conto restate` charges its usage again".to_owned(),
+        }
+    )]
+    CancelledBefore { number: String, credit_note: String, replaced_by: Option<String> },
+    #[error(
+        "`{number}` {} and cannot be cancelled: {}",
+        match (is_credit_note, is_cancellation) {
+            (true, true) => "cancels another document",
+            (true, false) => "is a credit note",
+            (false, _) => "corrects another document",
+        },
+        match (is_cancellation, corrects) {
+            (true, Some(corrects)) => format!(
+                "cancel the invoice that replaces `{corrects}`, or charge the month again with `conto restate --period \
+                 {period}`"
+            ),
+            (false, Some(corrects)) => {
+                format!("cancel `{corrects}`, the document that it corrects; its corrections are cancelled with it")
+            }
+            (_, None) => format!("correct the usage, or change the rules and use `conto restate --period {period}`"),
+        }
+    )]
+    CancelCorrection {
+        number: String,
+        period: String,
+        is_credit_note: bool,
+        is_cancellation: bool,
+        corrects: Option<String>,
+    },
+    #[error("{first} and {second} are documents of different months: cancel the documents of each month together")]
+    CancelledPeriodsDiffer { first: String, second: String },
+    #[error(
+        "{} have different exchange rates, and a credit note has one rate: correct them with `conto restate`",
+        quoted(numbers)
+    )]
+    CancelledRatesDiffer { numbers: Vec<String> },
+    #[error(
+        "`{number}` has an amount that was brought forward from `{from}`. Without a new invoice this amount would be \
+         due nowhere: omit --without-reissue."
+    )]
+    CancelBroughtForward { number: String, from: String },
+    #[error(
+        "late usage of `{number}` is on the next invoice of the account, and a cancellation does not change that \
+         invoice: omit --without-reissue"
+    )]
+    CancelOnNextInvoice { number: String },
+    #[error(
+        "nothing is left to invoice in place of `{number}`: its usage was withdrawn, or it is below the minimum \
+         invoice amount; add --without-reissue"
+    )]
+    NothingToReissue { number: String },
+    #[error(
+        "`{number}` is for `{account}`, {reason}. A new invoice needs the data of an account: correct the accounts \
+         file, or add --without-reissue."
+    )]
+    NoAccountData { number: String, account: String, reason: String },
+    #[error(
+        "the account data on `{number}` are the present data of `{account}`, so a new invoice would be the same: \
+         correct the accounts file, or add --without-reissue"
+    )]
+    SameAccountData { number: String, account: String },
+    #[error(
+        "with the present account data, {} would change too: cancel all of these documents in one command",
+        quoted(numbers)
+    )]
+    OthersChange { numbers: Vec<String> },
     #[error("{period} was closed with the tax point {closed_with}, and corrections use the same one; omit --tax-point")]
     TaxPointMismatch { period: String, closed_with: Date },
+}
+
+/// Numbers in backticks, separated by commas.
+fn quoted(numbers: &[String]) -> String {
+    numbers.iter().map(|number| format!("`{number}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl ClosingError {
@@ -51,6 +132,17 @@ impl ClosingError {
             | Self::NumberSeriesTaken { .. }
             | Self::NotClosed { .. }
             | Self::VersionMismatch { .. }
+            | Self::CancelUnknown { .. }
+            | Self::CancelledBefore { .. }
+            | Self::CancelCorrection { .. }
+            | Self::CancelledPeriodsDiffer { .. }
+            | Self::CancelledRatesDiffer { .. }
+            | Self::CancelBroughtForward { .. }
+            | Self::CancelOnNextInvoice { .. }
+            | Self::NothingToReissue { .. }
+            | Self::NoAccountData { .. }
+            | Self::SameAccountData { .. }
+            | Self::OthersChange { .. }
             | Self::TaxPointMismatch { .. } => ErrorClass::Invalid,
         }
     }

@@ -9,6 +9,7 @@ use super::document::Document;
 use crate::error::Error;
 use crate::invoicing::brought_forward;
 use crate::invoicing::brought_forward::{BroughtForward, BroughtForwardKey};
+use crate::model::issue::IssuedUses;
 use crate::model::money::Amount;
 use crate::model::period::BillingPeriod;
 use crate::model::terms::{CreditKind, Terms};
@@ -40,6 +41,8 @@ pub(super) struct Balances {
     pub(super) credits: BTreeMap<String, Movement>,
     /// The amounts that earlier documents carried forward, in the order of these documents.
     brought_forward: BTreeMap<BroughtForwardKey, Vec<BroughtForward>>,
+    /// The largest amount of a credit on a document, by credit id and project; `None` without limits.
+    limits: Option<BTreeMap<(String, Option<String>), Amount>>,
 }
 
 /// A credit that paid a part of the total with tax (EN 16931: BT-113).
@@ -54,7 +57,7 @@ pub(super) struct Prepayment {
 impl Balances {
     /// Balances without credits and without amounts brought forward.
     pub(super) fn empty() -> Self {
-        Self { credits: BTreeMap::new(), brought_forward: BTreeMap::new() }
+        Self { credits: BTreeMap::new(), brought_forward: BTreeMap::new(), limits: None }
     }
 
     /// The balances at the beginning of the period, after all earlier periods.
@@ -88,11 +91,24 @@ impl Balances {
             credits.insert(credit.id.clone(), movement);
         }
         let brought_forward = brought_forward::load(context.period, transaction).await?;
-        Ok(Self { credits, brought_forward })
+        Ok(Self { credits, brought_forward, limits: None })
     }
 
-    pub(super) fn usable(&self, credit_id: &str) -> Amount {
-        self.credits.get(credit_id).and_then(|movement| movement.closing().ok()).unwrap_or(Amount::ZERO)
+    /// Limits the credits and the amounts brought forward to those of issued documents.
+    pub(super) fn limit(&mut self, uses: &IssuedUses) {
+        self.limits = Some(uses.credits.clone());
+        for documents in self.brought_forward.values_mut() {
+            documents.retain(|document| uses.brought_forward.contains(&document.document));
+        }
+        self.brought_forward.retain(|_, documents| !documents.is_empty());
+    }
+
+    /// The amount of a credit that a document of a project, or of the whole account, can use.
+    pub(super) fn usable(&self, credit_id: &str, project_id: Option<&str>) -> Amount {
+        let balance = self.credits.get(credit_id).and_then(|movement| movement.closing().ok()).unwrap_or(Amount::ZERO);
+        let Some(limits) = &self.limits else { return balance };
+        let limit = limits.get(&(credit_id.to_owned(), project_id.map(str::to_owned)));
+        limit.copied().unwrap_or(Amount::ZERO).min(balance)
     }
 
     pub(super) fn used(&mut self, credit_id: &str, amount: Amount) -> Result<(), Error> {
@@ -145,9 +161,10 @@ impl Balances {
         let mut payments = Vec::new();
         for document in documents.iter().filter(|document| document.has_terms) {
             let mut unpaid = due.get(&document.number).copied().unwrap_or_default();
+            let project = document.project.as_ref().map(|(id, _)| id.as_str());
             let credits = terms.credits.iter().filter(|credit| credit.kind == CreditKind::PrepaidTaxedAtUse);
             for credit in credits.filter(|credit| credit.account == document.account_id) {
-                let amount = self.usable(&credit.id).min(unpaid);
+                let amount = self.usable(&credit.id, project).min(unpaid);
                 if amount <= Amount::ZERO {
                     continue;
                 }

@@ -526,7 +526,7 @@ impl<'a> DraftContext<'a> {
         let is_last = self.is_last(buyer, per, project.as_deref());
         let carried_forward = if is_last { None } else { self.carry_forward(buyer, &mut totals)? };
         if carried_forward.is_none() {
-            self.use_credits(buyer, &mut totals, balances)?;
+            self.use_credits(buyer, project.as_deref(), &mut totals, balances)?;
         }
         Ok(Document {
             number: String::new(),
@@ -741,11 +741,12 @@ impl<'a> DraftContext<'a> {
     fn use_credits(
         &self,
         buyer: &Buyer<'_>,
+        project: Option<&str>,
         totals: &mut InvoiceTotals,
         balances: &mut Balances,
     ) -> Result<(), DraftError> {
         for credit in self.terms.terms.credits.iter().filter(|credit| self.is_buyer(buyer, &credit.account)) {
-            self.check_credit_currency(buyer, credit, balances.usable(&credit.id))?;
+            self.check_credit_currency(buyer, credit, balances.usable(&credit.id, project))?;
             let only = match credit.kind {
                 CreditKind::Promotional => None,
                 CreditKind::PrepaidTaxedAtSale { category, rate } => Some((category, rate)),
@@ -755,7 +756,7 @@ impl<'a> DraftContext<'a> {
                 id: credit.id.clone(),
                 description: credit.description.clone(),
                 kind: credit.kind.name(),
-                balance: balances.usable(&credit.id),
+                balance: balances.usable(&credit.id, project),
                 only,
             };
             let used = totals.credit(&applied)?;

@@ -23,7 +23,7 @@ mod totals;
 pub use term_amount::term_amounts;
 
 use crate::error::Error;
-use crate::model::issue::CorrectedRows;
+use crate::model::issue::{CorrectedRows, IssuedUses};
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, persisted_of, statement};
 use crate::rows::taxes::APPLIED_TAX;
 use crate::run::{self, Context, Transaction};
@@ -39,8 +39,18 @@ const CHECKS_OF_CORRECTIONS: [&str; 8] =
     [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5], CHECKS[6], CHECKS[7]];
 
 /// Drafts an invoice for every invoiced payer with charges, a commitment, a minimum fee or an amount brought forward.
-#[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
 pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(), Error> {
+    draft_by(context, transaction, None).await
+}
+
+/// Drafts the documents of a closed period again. They use the credits and the amounts brought forward that the issued
+/// documents use, and no others.
+pub async fn draft_again(context: &Context, transaction: &mut Transaction, uses: &IssuedUses) -> Result<(), Error> {
+    draft_by(context, transaction, Some(uses)).await
+}
+
+#[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
+async fn draft_by(context: &Context, transaction: &mut Transaction, uses: Option<&IssuedUses>) -> Result<(), Error> {
     context.options.progress.begin("Invoicing", 1);
     let session = &transaction.session;
     let rules = &context.rules;
@@ -53,6 +63,9 @@ pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(
         return Err(Error::Invalid(problems.into_sorted()));
     }
     let mut balances = Balances::load(context, transaction, &rules.terms).await?;
+    if let Some(uses) = uses {
+        balances.limit(uses);
+    }
     let drafting = DraftContext::new(context, &context.config, &compiled);
     relations::register_exchange_rates(session, &drafting.exchange_rates(rules, &[&charge, &purchase])?)?;
     let Drafts { documents, suspended_accounts } = drafting.draft(&charge, &purchase, &mut balances)?;
@@ -100,8 +113,8 @@ pub async fn draft_corrections(
         ("invoicing/document_header", corrected.document_header),
         ("invoicing/invoice_line", corrected.invoice_line),
         ("invoicing/allowance", corrected.allowance),
-        ("invoicing/allowance_share", Vec::new()),
-        ("invoicing/prepayment", Vec::new()),
+        ("invoicing/allowance_share", corrected.allowance_share),
+        ("invoicing/prepayment", corrected.prepayment),
         ("invoicing/line_reference", corrected.line_reference),
         (APPLIED_TAX, corrected.applied_tax),
         ("invoicing/issued_net", corrected.issued_net),

@@ -51,7 +51,8 @@ fn accounts_of(
         used.collect()
     };
     let cards = written.iter().flat_map(of_account).collect();
-    Accounts { source: Some(source), accounts: checked(written, time_zone, problems), cards }
+    let accounts = checked(written, time_zone, problems);
+    Accounts { source: Some(source), accounts, cards, ..Accounts::default() }
 }
 
 /// Reads accounts from CSV.

@@ -8,6 +8,7 @@ use encoding_rs::Encoding;
 use jiff::tz::TimeZone;
 
 use super::{RuleFile, read_config_text, read_rule_files};
+use crate::model::account_data::{REISSUED_ACCOUNTS, REISSUED_PREFIXES};
 use crate::model::branding::Branding;
 use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
@@ -33,7 +34,19 @@ pub fn read_committed_inputs(
     let branding = Branding::from_committed_texts(texts);
     let folder = folder_of(configuration);
     let (config, mut diagnostics) = read_config_text(configuration, text, &folder, &read_text, Some(&branding));
-    let Some(config) = config else { return (None, diagnostics) };
+    let Some(mut config) = config else { return (None, diagnostics) };
+    if let Some((invoice, credit_note)) = texts.get(REISSUED_PREFIXES).and_then(|text| text.split_once('\n')) {
+        config.closing.replace_prefixes(invoice, credit_note);
+    }
+    if let Some(text) = texts.get(REISSUED_ACCOUNTS) {
+        match serde_json::from_str(text) {
+            Ok(replaced) => config.accounts.replace_data(replaced),
+            Err(error) => {
+                let message = format!("the account data of reissued documents in the commit is invalid: {error}");
+                diagnostics.push(Diagnostic::error("accounts::bad_reissued_data", message));
+            }
+        }
+    }
     let accounts = config.accounts.source.as_ref().map(|source| source.name.clone());
     let is_rule_file = |name: &str| {
         let is_toml = Path::new(name).extension().is_some_and(|ending| ending == "toml");

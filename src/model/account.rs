@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use crate::model::account_data::AccountData;
 use crate::model::diagnostic::{Diagnostic, Place, SourceText, closest};
 
 /// The rate card of an account that lists no cards.
@@ -22,6 +23,8 @@ pub struct Accounts {
     pub accounts: Vec<Account>,
     /// The references from accounts to rate cards.
     pub cards: Vec<CardReference>,
+    /// The data of accounts that was replaced when documents of a closed period were issued again, by account id.
+    pub replaced_data: BTreeMap<String, AccountData>,
 }
 
 /// A reference from an account to a rate card.
@@ -55,6 +58,16 @@ impl Accounts {
             Some(_) => "retail",
             None => "invoiced",
         }
+    }
+
+    /// Replaces the data of accounts. Projects, rate cards, currency and reseller of an account stay.
+    pub fn replace_data(&mut self, replaced: BTreeMap<String, AccountData>) {
+        for account in &mut self.accounts {
+            if let Some(data) = replaced.get(&account.id) {
+                account.replace_data(data.clone());
+            }
+        }
+        self.replaced_data.extend(replaced);
     }
 
     /// The error for a contract term with the id of an undeclared account.
@@ -114,6 +127,45 @@ pub struct Account {
     pub projects: Vec<Project>,
     /// The reasons that prevent an invoice, by code. An account with a reason is suspended.
     pub suspension_reasons: BTreeMap<&'static str, String>,
+}
+
+impl Account {
+    /// The data that documents show.
+    pub fn data(&self) -> AccountData {
+        let account = self.clone();
+        AccountData {
+            name: account.name,
+            address: account.address,
+            country: account.country,
+            vat_id: account.vat_id,
+            vies: account.vies.map(|vies| (vies.valid, vies.checked_on.to_string())),
+            email: account.email,
+            language: account.language,
+            purchase_order: account.purchase_order,
+            cost_centres: account.cost_centres,
+            payment_terms: account.payment_terms,
+            payment_days: account.payment_days,
+            tax_profile: account.tax_profile,
+        }
+    }
+
+    fn replace_data(&mut self, data: AccountData) {
+        let vies = |(valid, checked_on): (bool, String)| Some(Vies { valid, checked_on: checked_on.parse().ok()? });
+        self.name = data.name;
+        self.address = data.address;
+        self.country = data.country;
+        self.vat_id = data.vat_id;
+        self.vies = data.vies.and_then(vies);
+        self.email = data.email;
+        self.language = data.language;
+        self.purchase_order = data.purchase_order;
+        self.cost_centres = data.cost_centres;
+        self.payment_terms = data.payment_terms;
+        self.payment_days = data.payment_days;
+        self.tax_profile = data.tax_profile;
+        // Data of a suspended account never replaces other data.
+        self.suspension_reasons = BTreeMap::new();
+    }
 }
 
 /// A project of an account.

@@ -99,6 +99,8 @@ pub struct Closing {
     /// The text before the year and the number, such as `INV-` in `INV-2026-00001`.
     pub invoice_prefix: String,
     pub credit_note_prefix: String,
+    /// Whether a cancellation replaced the prefixes of the close with the prefixes of its time.
+    pub has_replaced_prefixes: bool,
     /// Earlier names and VAT ids of the seller in this lake. Numbering continues from their documents.
     pub previous_identities: Vec<String>,
     /// The first numbers for years in which another program already numbered documents.
@@ -146,11 +148,21 @@ pub enum ChargeIncreasesAs {
     SeparateInvoice,
 }
 
+impl Closing {
+    /// Replaces the prefixes of the close.
+    pub fn replace_prefixes(&mut self, invoice: &str, credit_note: &str) {
+        invoice.clone_into(&mut self.invoice_prefix);
+        credit_note.clone_into(&mut self.credit_note_prefix);
+        self.has_replaced_prefixes = true;
+    }
+}
+
 impl Default for Closing {
     fn default() -> Self {
         Self {
             invoice_prefix: "INV-".to_owned(),
             credit_note_prefix: "CN-".to_owned(),
+            has_replaced_prefixes: false,
             previous_identities: Vec::new(),
             opening: Vec::new(),
             max_unrated: 0,

@@ -1,10 +1,12 @@
 //! The documents that a close issues, and the rows of corrections. Closing, invoicing and documents use these types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use jiff::civil::Date;
 
+use crate::model::account::Accounts;
 use crate::model::money::Amount;
 
 /// The documents that one close issues.
@@ -18,6 +20,9 @@ pub struct Issue {
     pub chain_number: u64,
     /// The digest of the last document that was issued before these documents.
     pub previous_sha256: Option<String>,
+    /// The accounts of each cancelled document, by number of the credit note. A credit note names the parties of the
+    /// document that it cancels.
+    pub cancelled_accounts: BTreeMap<String, Arc<Accounts>>,
 }
 
 impl Issue {
@@ -32,10 +37,14 @@ pub struct IssuedDocument {
     pub number: DocumentNumber,
     /// `invoice` or `credit_note`.
     pub kind: &'static str,
-    /// The number and date of issue of the document that this document corrects.
+    /// The number and date of issue of the document that this document corrects, cancels or replaces.
     pub corrects: Option<(String, Date)>,
-    /// The reason of a correction.
+    /// The reason of a correction, a cancellation or a reissue.
     pub reason: Option<String>,
+    /// The number of the credit note that cancels the replaced document.
+    pub cancelled_by: Option<String>,
+    /// The stated reason of a cancellation.
+    pub remark: Option<String>,
     /// The due date of an invoice; absent if neither the configuration nor the account contains payment days.
     pub due_date: Option<Date>,
 }
@@ -62,6 +71,8 @@ pub struct CorrectedRows {
     pub document_header: Vec<RecordBatch>,
     pub invoice_line: Vec<RecordBatch>,
     pub allowance: Vec<RecordBatch>,
+    pub allowance_share: Vec<RecordBatch>,
+    pub prepayment: Vec<RecordBatch>,
     pub line_reference: Vec<RecordBatch>,
     pub unbilled_cost: Vec<RecordBatch>,
     /// The treatments of all documents of the period, issued and corrected.
@@ -74,4 +85,32 @@ pub struct CorrectedRows {
     pub issued_tax_total: Vec<RecordBatch>,
     /// Amounts that are returned to prepaid credits, by credit id.
     pub returned: BTreeMap<String, Amount>,
+}
+
+/// A cancellation: the drafts of credit notes and of the invoices that replace the cancelled documents.
+#[derive(Clone, Debug, Default)]
+pub struct Cancellation {
+    /// The cancelled documents, by the name of a draft.
+    pub drafts: BTreeMap<String, CancelledDocument>,
+    /// The stated reason.
+    pub remark: String,
+}
+
+/// A cancelled document.
+#[derive(Clone, Debug)]
+pub struct CancelledDocument {
+    pub number: String,
+    pub issue_date: Date,
+    /// The accounts of the commit that issued the document.
+    pub accounts: Arc<Accounts>,
+}
+
+/// The credits and the amounts of other periods on the issued documents of a period. Documents that are issued again
+/// use the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct IssuedUses {
+    /// The amounts that credits paid, by credit id and by the project of the document.
+    pub credits: BTreeMap<(String, Option<String>), Amount>,
+    /// The documents whose amounts were brought forward.
+    pub brought_forward: BTreeSet<String>,
 }

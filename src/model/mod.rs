@@ -1,6 +1,7 @@
 //! The types for configuration, rules, accounts and billing periods. This module imports no other module of Conto.
 
 pub mod account;
+pub mod account_data;
 pub mod branding;
 pub mod close_blocker;
 pub mod commitment_discount;

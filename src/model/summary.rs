@@ -221,3 +221,46 @@ pub struct Change {
     /// The document that contains the difference: `next invoice`, `invoice` or `credit note`.
     pub goes_on: String,
 }
+
+/// The summary of a cancellation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CancelSummary {
+    pub period: String,
+    /// The credit notes and the invoices that replace the cancelled documents.
+    pub documents: Vec<CancelledBy>,
+    /// The account data that differ from those of the cancelled documents.
+    pub changed_data: Vec<ChangedData>,
+    pub commit: Option<u64>,
+    pub directory: Option<String>,
+}
+
+/// A credit note for a cancelled document, or the invoice that replaces it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CancelledBy {
+    /// The number; absent before the document is issued.
+    pub number: Option<String>,
+    /// `credit_note` or `invoice`.
+    pub document_kind: String,
+    /// The number of the document that a credit note cancels.
+    pub cancels: Option<String>,
+    /// The number of the document that an invoice replaces.
+    pub replaces: Option<String>,
+    pub account_id: String,
+    pub project_id: Option<String>,
+    pub total_without_tax: String,
+    pub tax_amount: String,
+    pub total_with_tax: String,
+    pub amount_due: String,
+    pub currency: String,
+}
+
+/// A value of an account that differs from the value on an issued document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ChangedData {
+    pub account_id: String,
+    /// The key in the accounts file.
+    pub key: String,
+    /// The value when the document was issued.
+    pub issued: String,
+    pub present: String,
+}

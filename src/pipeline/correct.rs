@@ -5,6 +5,7 @@ use crate::closing::reason;
 use std::sync::Arc;
 
 use crate::catalog::streams::Catalog;
+use crate::closing::changed_usage::usage_of;
 use crate::closing::correction::{self, ChangeCause, Correction, LineDifferences};
 use crate::error::{ClosingError, Error};
 use crate::model::config::Config;
@@ -104,10 +105,18 @@ async fn is_changed_by_program(
         // The samples may have expired, so the usage is taken from the commit of the restatement.
         dry_run.take_usage_of(closed);
     }
+    if is_cancellation(closed) {
+        dry_run.read_usage_of(transaction.lake.snapshot_as_of(usage_of(closed)).await?);
+    }
     let catalog = read_catalog(&dry_run).await?;
     rating::rate(&at_close, &mut dry_run, catalog.all_series()?).await?;
     invoicing::draft(&at_close, &mut dry_run).await?;
     Ok(!correction::difference(&at_close, &dry_run, &issued, ChangeCause::Usage).await?.changes.is_empty())
+}
+
+/// Whether a commit cancelled documents of a closed period.
+pub(super) fn is_cancellation(commit: &Commit) -> bool {
+    commit.totals.get("reason").is_some_and(|reason| reason == reason::CANCELLED)
 }
 
 /// Whether a commit applied changed rules to a closed period.

@@ -6,11 +6,13 @@
 //! | `close` | `conto close`: the documents of an open period, or the corrections of a closed one |
 //! | `correct` | a closed period by the configuration and rules of its close, for the other files |
 //! | `restate` | `conto restate`: a closed period by the current rules |
+//! | `cancel` | `conto cancel`: a credit note for an issued document, and an invoice with the present account data |
 //! | `reproduce` | `conto reproduce`: a commit, computed again and compared |
 //! | `compare` | the usage of a period by two sets of rules; the rules that it does not use |
 //! | `maintenance` | retracting a file, compaction, expiry, vacuum, verification |
 
 mod billing;
+mod cancel;
 mod close;
 mod compare;
 mod correct;
@@ -19,6 +21,7 @@ mod reproduce;
 mod restate;
 
 pub use self::billing::{BillingOptions, intake, run, run_open_periods};
+pub use self::cancel::{CancelOptions, cancel};
 pub use self::close::{CloseOptions, close, preview_close};
 pub use self::compare::{compare, unused_rules};
 pub use self::maintenance::{compact, expire, retract, vacuum, verify};

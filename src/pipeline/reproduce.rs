@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::close::{CloseOptions, issue};
-use super::{correct, restate};
+use super::{cancel, correct, restate};
 use crate::closing::correction::ChangeCause;
 use crate::error::{ClosingError, Error, LakeError};
 use crate::model::config::Config;
@@ -42,7 +42,9 @@ pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) 
             let tax_point = entry.totals.get(TAX_POINT).and_then(|date| date.parse().ok());
             let (remark, approved_by) = (entry.remarks.first().cloned(), entry.approved_by.clone());
             let closing = CloseOptions { issue_date, tax_point, force: true, remark, approved_by };
-            if correct::is_restatement(&entry) {
+            if correct::is_cancellation(&entry) {
+                cancel::cancel_again(&environment, &mut dry_run, period, &entry, &closing).await?
+            } else if correct::is_restatement(&entry) {
                 issue_restatement(&environment, &lake, &mut dry_run, period, &entry, &closing).await?
             } else {
                 issue_close(&environment, &mut dry_run, period, &closing).await?

@@ -10,6 +10,7 @@ use super::provenance::Provenance;
 use super::{Mode, Progress};
 use crate::error::{ClosingError, Error, LakeError};
 use crate::model::account::Account;
+use crate::model::account_data::{REISSUED_ACCOUNTS, REISSUED_PREFIXES};
 use crate::model::config::Config;
 use crate::model::memory::MemoryShares;
 use crate::model::period::{BillingPeriod, Calendar};
@@ -169,5 +170,14 @@ fn inputs(config: &Config, rules: &RuleBook) -> BTreeMap<String, String> {
         inputs.insert(source.name.clone(), source.text.clone());
     }
     inputs.extend(config.branding.committed_texts());
+    let replaced = &config.accounts.replaced_data;
+    if let Some(text) = serde_json::to_string_pretty(replaced).ok().filter(|_| !replaced.is_empty()) {
+        inputs.insert(REISSUED_ACCOUNTS.to_owned(), text);
+    }
+    let closing = &config.closing;
+    if closing.has_replaced_prefixes {
+        let prefixes = format!("{}\n{}", closing.invoice_prefix, closing.credit_note_prefix);
+        inputs.insert(REISSUED_PREFIXES.to_owned(), prefixes);
+    }
     inputs
 }

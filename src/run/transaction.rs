@@ -67,6 +67,12 @@ async fn register_files<'a>(
     Ok(session.register_files(&relation.name, relation.schema.clone(), lake, files)?)
 }
 
+/// Whether intake or metering writes a relation.
+fn is_usage(relation: &str) -> bool {
+    let stage = persisted_relation(relation).ok().and_then(|relation| relation.path.split('/').next());
+    matches!(stage, Some("intake" | "metering"))
+}
+
 /// Runs a check. Rows in the result violate the invariant: then an error is returned, and nothing may be committed.
 pub async fn check(session: &Session, path: &str) -> Result<(), Error> {
     let check = statement(path)?;
@@ -85,6 +91,8 @@ pub async fn check(session: &Session, path: &str) -> Result<(), Error> {
 pub struct Transaction {
     pub lake: Lake,
     pub snapshot: Snapshot,
+    /// The snapshot whose intake and metering relations are read; `None` for those of `snapshot`.
+    usage: Option<Snapshot>,
     /// The relations that statements read.
     pub session: Session,
     /// Files written since the last commit.
@@ -139,6 +147,7 @@ impl Transaction {
             session: Session::new(environment.memory.engine)?,
             lake,
             snapshot,
+            usage: None,
             added: BTreeMap::new(),
             removed: BTreeSet::new(),
             totals: BTreeMap::new(),
@@ -161,14 +170,16 @@ impl Transaction {
 
     /// Stages the intake and metering files of a later commit, without its rating files.
     pub fn take_usage_of(&mut self, entry: &Commit) {
-        let is_usage = |relation: &str| {
-            let stage = persisted_relation(relation).ok().and_then(|relation| relation.path.split('/').next());
-            matches!(stage, Some("intake" | "metering"))
-        };
         let removed = entry.removed.iter().filter(|path| self.snapshot.relation_of(path).is_some_and(is_usage));
         self.removed.extend(removed.cloned());
         let added = entry.added.iter().filter(|file| is_usage(&file.relation));
         self.added.extend(added.map(|file| (file.path.clone(), file.clone())));
+    }
+
+    /// Reads the intake and metering relations of an earlier snapshot. Usage that arrived later is not read, and this
+    /// transaction does not change it.
+    pub fn read_usage_of(&mut self, snapshot: Snapshot) {
+        self.usage = Some(snapshot);
     }
 
     /// The files of a relation in this transaction: the files of the snapshot without the removed files, and the added
@@ -179,7 +190,8 @@ impl Transaction {
 
     /// The files of a relation that a predicate picks.
     pub fn files_where(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Vec<DataFile> {
-        let committed = self.snapshot.files(relation).filter(|file| !self.removed.contains(&file.path));
+        let snapshot = self.usage.as_ref().filter(|_| is_usage(relation)).unwrap_or(&self.snapshot);
+        let committed = snapshot.files(relation).filter(|file| !self.removed.contains(&file.path));
         let written = self.added.values().filter(|file| file.relation == relation);
         let mut files: Vec<DataFile> = committed.chain(written).filter(|file| pick(file)).cloned().collect();
         files.sort_by(|left, right| left.path.cmp(&right.path));

@@ -180,6 +180,26 @@ impl TestLake {
         closed(self.json(&[&["restate", "--period", period], &approval[..]].concat()))
     }
 
+    /// The documents that would cancel and replace documents; nothing is issued.
+    #[track_caller]
+    pub(crate) fn propose_cancellation(&self, numbers: &[&str]) -> Value {
+        self.json(&[&["cancel"], numbers].concat())
+    }
+
+    /// Cancels documents, with these further arguments. Returns the numbers of the issued documents.
+    #[track_caller]
+    pub(crate) fn cancel(&self, arguments: &[&str], issue_date: &str) -> Vec<String> {
+        let cancelled = self.json(&[&cancel(issue_date), arguments].concat());
+        let numbers = cancelled["documents"].as_array().unwrap().iter().map(|document| text(&document["number"]));
+        numbers.collect()
+    }
+
+    /// The standard error of a cancellation that must fail with exit code 2.
+    #[track_caller]
+    pub(crate) fn cancel_fails(&self, arguments: &[&str], issue_date: &str) -> String {
+        self.fails(2, &[&cancel(issue_date), arguments].concat())
+    }
+
     /// Retracts the samples of a file. Returns their number.
     #[track_caller]
     pub(crate) fn retract(&self, file: &str, reason: &str) -> u64 {
@@ -313,6 +333,10 @@ impl TestLake {
 
 fn close<'a>(period: &'a str, issue_date: &'a str) -> [&'a str; 5] {
     ["close", "--period", period, "--issue-date", issue_date]
+}
+
+fn cancel(issue_date: &str) -> [&str; 6] {
+    ["cancel", "--approve", "--issue-date", issue_date, "--reason", "wrong data"]
 }
 
 fn closed(json: Value) -> Closed {

@@ -84,10 +84,28 @@ pub enum DocumentKind {
 pub struct Issued {
     /// The corrected document (BG-3).
     pub corrects: Option<PrecedingDocument>,
-    /// `late_usage`, `changed_record`, `late_and_changed` or `changed_rule`.
+    /// The document that this credit note cancels as a whole (BG-3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancels: Option<PrecedingDocument>,
+    /// The cancelled document that this invoice replaces (BG-3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ReplacedDocument>,
+    /// `late_usage`, `changed_record`, `late_and_changed`, `changed_rule`, `cancelled` or `reissued`.
     pub reason: Option<String>,
+    /// The stated reason of a cancellation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
     /// SHA-256 of the JSON of the previous document.
     pub previous_document_sha256: Option<String>,
+}
+
+/// A cancelled document, with the credit note that cancels it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReplacedDocument {
+    pub number: String,
+    #[serde(serialize_with = "iso_date")]
+    pub issue_date: Date,
+    pub cancelled_by: String,
 }
 
 /// An earlier document.

@@ -38,7 +38,7 @@ pub use index::{
 };
 pub use invoice::{
     AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy,
-    LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown,
+    LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument, TaxBreakdown,
 };
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{
