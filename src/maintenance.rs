@@ -159,6 +159,8 @@ pub struct Vacuumed {
     pub bytes: u64,
     /// The number of half-written files on this machine, which the listing of the store does not contain.
     pub half_written: u64,
+    /// The number of manifests that newer ones replace.
+    pub manifests: u64,
     pub commit: Option<u64>,
 }
 
@@ -173,9 +175,13 @@ pub async fn vacuum(
 ) -> Result<Vacuumed, Error> {
     let Orphans { mut paths, bytes } = transaction.lake.orphans(now, age).await?;
     let mut vacuumed = Vacuumed { files: paths.len() as u64, bytes, ..Vacuumed::default() };
+    let (manifests, _) = transaction.lake.superseded_manifests(now, age).await?;
+    vacuumed.manifests = manifests.len() as u64;
     if is_dry_run {
         return Ok(vacuumed);
     }
+    // No commit refers to a manifest, so they are deleted without an entry.
+    transaction.lake.delete(&manifests).await?;
     vacuumed.half_written = transaction.lake.delete_half_written(now, age)?;
     if paths.is_empty() && transaction.snapshot.tombstoned().next().is_none() {
         return Ok(vacuumed);

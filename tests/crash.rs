@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use conto::storage::{CommitKind, Lake};
 
-use crate::test_lake::{TestLake, assert_same_files, block_on, state, stderr_of};
+use crate::test_lake::{TestLake, assert_manifests, assert_same_files, block_on, state, stderr_of};
 
 /// One step of a case. A killed command is repeated until it ends by itself.
 enum Step {
@@ -145,6 +145,7 @@ pub(crate) fn survive(
         let found = block_on(lake.verify_all()).unwrap();
         assert!(found.damaged.is_empty(), "{found:?}");
         assert_eq!(commits_of(&lake), commits, "a repeated command committed twice");
+        assert_manifests(&lake);
         if round % 20 == 0 {
             println!("{kills} kills in {round} lakes");
         }

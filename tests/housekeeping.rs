@@ -1,9 +1,11 @@
 //! `compact`, `expire` and `vacuum` change no result: documents stay the same, and every commit can be reproduced. A
 //! vacuum deletes no file that a running command is about to commit.
 
+use std::collections::BTreeSet;
+
 use conto::storage::CommitKind;
 
-use crate::test_lake::{TestLake, block_on, without_index};
+use crate::test_lake::{TestLake, assert_manifests, block_on, without_index};
 
 const OCTOBER: &str = "2026-10";
 const NOVEMBER: &str = "2026-11";
@@ -145,12 +147,25 @@ fn vacuum_deletes_the_files_of_interrupted_runs() {
     let files = lake.files("lake").len();
     let bytes = 2 * "of a dead run".len() as u64;
     assert_eq!(lake.vacuum_with(&["--older-than", "0s", "--dry-run"])[..2], [2, bytes]);
+    let manifests = superseded_manifests(&lake);
+    assert!(manifests > 10, "five deliveries change several relations each: {manifests}");
     assert_eq!(lake.files("lake").len(), files, "a dry run deletes nothing");
     assert_eq!(lake.vacuum(), [2, bytes, 1]);
     let commits = 2;
-    assert_eq!(lake.files("lake").len(), files - 3 + commits);
+    assert_eq!(lake.files("lake").len(), files - 3 - manifests + commits);
+    assert_eq!(superseded_manifests(&lake), 0);
+    assert_manifests(&lake.lake());
     lake.assert_verified();
     lake.assert_all_reproduced();
+}
+
+/// The number of manifests of all relations that a newer manifest replaces.
+fn superseded_manifests(lake: &TestLake) -> usize {
+    let files = lake.files("lake");
+    let directory = |path: &str| path.rsplit_once('/').map(|(directory, _)| directory.to_owned());
+    let manifests: Vec<String> = files.keys().filter(|path| path.contains("/manifest/")).cloned().collect();
+    let relations: BTreeSet<Option<String>> = manifests.iter().map(|path| directory(path)).collect();
+    manifests.len() - relations.len()
 }
 
 /// A vacuum that is interrupted between its two commits leaves paths. No run may write these paths before another

@@ -31,7 +31,7 @@
 //! | `conto audit` finds every changed amount | `altered` |
 //! | **The lake** | |
 //! | `compact`, `expire`, `vacuum` | `housekeeping` |
-//! | other programs that read the data files or an exported Delta table | `readers` |
+//! | other programs that read the data files, manifests or an exported Delta table | `readers` |
 //! | processes that are killed at every step of a write | `crash` |
 //! | full disks, permissions, damaged files, fsync | `faults` |
 //! | `--memory-limit` | `memory` |

@@ -1,12 +1,14 @@
-//! Other programs read the relations of the lake: DuckDB reads the data files, and pandas reads Delta tables.
+//! Other programs read the relations of the lake: DuckDB and pandas read the data files of the newest manifest, DuckDB
+//! reads listed files, and pandas reads Delta tables.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use conto::query::{persisted_paths, statement};
 use serde_json::{Value, json};
 
-use crate::test_lake::{TestLake, block_on};
+use crate::test_lake::{TestLake, assert_manifests, block_on};
 
 const OCTOBER: &str = "2026-10";
 
@@ -35,7 +37,7 @@ fn relation(lake: &TestLake, path: &str) -> Value {
     let sums: serde_json::Map<String, Value> =
         decimals.iter().map(|name| ((*name).to_owned(), row[*name].clone())).collect();
     json!({
-        "name": name, "table": table, "files": files.lines().collect::<Vec<_>>(),
+        "name": name, "lake": lake.path("lake"), "table": table, "files": files.lines().collect::<Vec<_>>(),
         "rows": row["counted"], "sums": sums,
     })
 }
@@ -92,4 +94,100 @@ fn an_export_adds_a_version_only_for_a_difference() {
     assert!(inside.contains("is in the lake"), "{inside}");
     let unknown = lake.fails(2, &["lake", "files", "invoices"]);
     assert!(unknown.contains("no relation `invoices`"), "{unknown}");
+}
+
+/// Each relation that a commit changes gets one manifest, and no other relation gets one.
+#[test]
+fn a_commit_writes_one_manifest_for_each_changed_relation() {
+    let lake = lake();
+    lake.run(OCTOBER);
+    lake.deliver("late", ["m,c,2026-10-04T10:00:00Z,7,q"]);
+    lake.run(OCTOBER);
+    lake.run(OCTOBER);
+    let mut expected = BTreeSet::new();
+    for entry in block_on(lake.lake().log()).unwrap() {
+        for path in entry.added.iter().map(|file| &file.path).chain(&entry.removed) {
+            let relation = path.split('/').nth(1).unwrap();
+            expected.insert(format!("{relation}/manifest/{:020}.json", entry.sequence));
+        }
+    }
+    let files = lake.files("lake/data");
+    let found: BTreeSet<String> = files.keys().filter(|path| path.contains("/manifest/")).cloned().collect();
+    assert_eq!(found, expected);
+    let newest: Value = serde_json::from_slice(&files["invoice/manifest/00000000000000000003.json"]).unwrap();
+    let file = lake.snapshot().files("invoice").next().unwrap().clone();
+    let listed = json!({ "path": file.path, "partition": "2026-10", "rows": 2, "bytes": file.bytes });
+    assert_eq!(newest, json!({ "relation": "invoice", "commit": 3, "rows": 2, "files": [listed] }));
+    assert_manifests(&lake.lake());
+}
+
+/// An intake is killed at one step after the other. After its log entry, its manifests are missing until the next
+/// command.
+#[test]
+fn the_next_command_writes_the_manifests_of_a_killed_one() {
+    let has_all = |lake: &TestLake| {
+        let entry = block_on(lake.lake().log()).unwrap().pop();
+        let files = lake.files("lake/data");
+        let written = files.keys().filter(|path| path.ends_with("/manifest/00000000000000000000.json"));
+        let written = written.count();
+        entry
+            .map(|entry| entry.added.iter().map(|file| file.relation.clone()).collect::<BTreeSet<_>>().len() == written)
+    };
+    let (mut missing, mut step) = (0, 1);
+    loop {
+        let lake = lake();
+        let mut command = lake.command(&["intake"]);
+        if command.env("CONTO_TEST_KILL_AT", step.to_string()).output().unwrap().status.code().is_some() {
+            assert_eq!(has_all(&lake), Some(true));
+            break;
+        }
+        missing += usize::from(has_all(&lake) == Some(false));
+        lake.assert_verified();
+        lake.succeeds(&["intake"]);
+        assert_eq!(has_all(&lake), Some(true), "step {step}");
+        assert_manifests(&lake.lake());
+        step += 5;
+    }
+    assert!(missing >= 3, "{missing} kills left manifests missing");
+}
+
+/// Two runs at the same time commit one after the other. Each delivery is in the newest manifest afterwards.
+#[test]
+fn concurrent_commands_leave_complete_manifests() {
+    let lake = lake();
+    for round in 1..4 {
+        lake.deliver(&format!("round-{round}"), [format!("m,c,2026-10-1{round}T10:00:00Z,7,q")]);
+        let mut running: Vec<_> = [["run", "--period", OCTOBER], ["run", "--period", OCTOBER]]
+            .iter()
+            .map(|arguments| lake.command(arguments).spawn().unwrap())
+            .collect();
+        for child in &mut running {
+            assert!(child.wait().unwrap().success());
+        }
+        assert_manifests(&lake.lake());
+        lake.assert_verified();
+    }
+}
+
+/// A changed manifest is damage, and a manifest that is not written yet is none. Without manifests, the next command
+/// writes the newest one of each relation.
+#[test]
+fn a_verification_finds_a_changed_manifest() {
+    let lake = lake();
+    lake.run(OCTOBER);
+    let newest = "lake/data/invoice/manifest/00000000000000000001.json";
+    lake.replace(newest, "\"rows\":1", "\"rows\":2");
+    let damages = lake.damages();
+    let damaged = "`data/invoice/manifest/00000000000000000001.json` does not match the commit log: remove \
+                   `data/*/manifest`, and the next command writes it again";
+    assert_eq!(damages, [damaged]);
+    for relation in lake.snapshot().relations() {
+        std::fs::remove_dir_all(lake.path(&format!("lake/data/{relation}/manifest"))).unwrap();
+    }
+    lake.assert_verified();
+    lake.run(OCTOBER);
+    assert_manifests(&lake.lake());
+    // A manifest of a commit that the log does not have.
+    lake.put("lake/data/invoice/manifest/00000000000000000009.json", "{}");
+    assert_eq!(lake.damages().len(), 1);
 }

@@ -12,7 +12,7 @@ use crate::error::LakeError;
 use crate::model::close_blocker::{CloseBlocker, CloseDecision};
 use crate::model::period::BillingPeriod;
 use crate::query::{Parameters, Session, persisted_relation, statement};
-use crate::storage::{self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, Snapshot};
+use crate::storage::{self, ChangedRelations, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, Snapshot};
 
 /// The encoded rows of one partition and bucket.
 #[derive(Debug)]
@@ -119,6 +119,7 @@ impl Transaction {
     pub async fn open(environment: &Environment) -> Result<Self, Error> {
         let lake = Lake::open(&environment.config.lake)?;
         let snapshot = lake.snapshot().await?;
+        lake.complete_manifests(&snapshot).await;
         Self::over(lake, snapshot, environment)
     }
 
@@ -394,6 +395,7 @@ impl Transaction {
             self.unstage();
             return Ok(None);
         }
+        let mut changed = ChangedRelations::default();
         let entry_sha256 = loop {
             match self.lake.commit(&commit).await {
                 Err(storage::Error::Conflict { sequence }) => {
@@ -402,6 +404,7 @@ impl Transaction {
                         return Err(storage::Error::Conflict { sequence }.into());
                     }
                     self.snapshot.apply(&winner);
+                    changed.add(&winner);
                     commit.sequence = self.snapshot.next_sequence();
                 }
                 put => break put?,
@@ -409,6 +412,9 @@ impl Transaction {
         };
         self.unstage();
         self.snapshot.apply(&commit);
+        changed.add(&commit);
+        // The manifests of the other commands are written too, because their writers may have been killed.
+        self.lake.write_manifests(&self.snapshot, &changed).await;
         self.lake.checkpoint(&self.snapshot, entry_sha256).await;
         Ok(Some(commit))
     }

@@ -13,13 +13,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use bytes::Bytes;
 use jiff::Timestamp;
-use object_store::{PutMode, PutOptions, PutPayload};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Error, Lake, Snapshot, layout, parquet_file, sync};
+use super::{Error, Lake, Snapshot, layout, parquet_file};
 
 /// The type of unsigned 64-bit integers in a Delta table, which has only signed integers.
 const UNSIGNED: DataType = DataType::Decimal128(20, 0);
@@ -111,7 +109,8 @@ pub async fn export_delta(
     } }),
     );
     let lines: String = actions.iter().map(|action| format!("{action}\n")).collect();
-    create(target, &log_path(table.next_version), lines.into()).await?;
+    // Another export may have created this version first. Then this export fails.
+    target.create(&log_path(table.next_version), lines.into()).await?;
     Ok(DeltaExport { version: table.next_version, added, removed, rows })
 }
 
@@ -150,18 +149,6 @@ async fn read_table(target: &Lake) -> Result<Table, Error> {
             }
         }
         table.next_version += 1;
-    }
-}
-
-/// Creates a file, or fails if another export created it first.
-async fn create(target: &Lake, path: &str, bytes: Bytes) -> Result<(), Error> {
-    match &target.local_root {
-        Some(root) => sync::create(root, path, &bytes),
-        None => {
-            let options = PutOptions::from(PutMode::Create);
-            let put = target.store.put_opts(&target.full_path(path), PutPayload::from_bytes(bytes), options).await;
-            put.map(|_| ()).map_err(|source| Error::Store { action: "create", path: path.to_owned(), source })
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! log/00000000000000000042.json                       one commit
 //! log/checkpoint.json.zst                             the snapshot after some entry
 //! data/<relation>/<partition>/<bucket>-<digest>.parquet
+//! data/<relation>/manifest/00000000000000000042.json  the files after commit 42
 //! documents/<billing period>/<attempt>/…              pages and CSV; `latest` contains the attempt
 //! ```
 
@@ -31,6 +32,26 @@ pub fn log_sequence(file_name: &str) -> Option<u64> {
 pub fn data_file(relation: &str, partition: &str, bucket: u32, sha256: &str) -> String {
     // Sixteen hexadecimal digits are enough to distinguish the files of a partition. The log has the complete digest.
     format!("data/{relation}/{partition}/{bucket:03}-{}.parquet", &sha256[..16])
+}
+
+/// The directory of the manifests of a relation.
+pub fn manifests(relation: &str) -> String {
+    format!("{DATA}/{relation}/manifest")
+}
+
+/// The manifest of a relation after a commit that changed it.
+pub fn manifest(relation: &str, commit: u64) -> String {
+    format!("{}/{commit:020}.json", manifests(relation))
+}
+
+/// Whether a path is a manifest, which log entries do not reference.
+pub fn is_manifest(path: &str) -> bool {
+    relation_of(path).is_some_and(|relation| path.starts_with(&format!("{}/", manifests(relation))))
+}
+
+/// The relation of a file below `data/`.
+pub fn relation_of(path: &str) -> Option<&str> {
+    path.strip_prefix(DATA)?.strip_prefix('/')?.split('/').next()
 }
 
 pub fn documents(period: &str, attempt: &str) -> String {

@@ -13,6 +13,7 @@ mod failpoints;
 mod hints;
 pub mod layout;
 mod log;
+mod manifest;
 mod parquet_file;
 mod snapshot;
 mod store;
@@ -38,6 +39,7 @@ use self::checkpoint::Checkpoint;
 pub use self::delta::{DeltaExport, export_delta};
 pub use self::error::Error;
 pub use self::log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings, MeterDefinition};
+pub use self::manifest::ChangedRelations;
 pub use self::snapshot::{CommitSummary, Snapshot};
 pub use self::store::{open_store, open_store_through};
 pub use self::vacuum::Orphans;
@@ -235,6 +237,18 @@ impl Lake {
         self.store.put(&self.full_path(path), payload).await.map_err(failed)?;
         step();
         Ok(())
+    }
+
+    /// Creates a file, or fails if it exists.
+    async fn create(&self, path: &str, bytes: Bytes) -> Result<(), Error> {
+        if let Some(root) = &self.local_root {
+            return sync::create(root, path, &bytes);
+        }
+        let options = PutOptions::from(PutMode::Create);
+        step();
+        let put = self.store.put_opts(&self.full_path(path), PutPayload::from_bytes(bytes), options).await;
+        step();
+        put.map(|_| ()).map_err(|source| Error::Store { action: "create", path: path.to_owned(), source })
     }
 
     /// Writes the bytes of a reader to a path, part by part, because the bytes may not fit into memory.

@@ -11,7 +11,7 @@ use std::path::{Path as LocalPath, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use object_store::ObjectStoreExt;
+use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::{Commit, CommitKind, Error, Lake, Snapshot};
 use crate::storage::failpoints::step;
@@ -48,9 +48,7 @@ impl Lake {
         referenced.retain(|path| snapshot.contains(path) || !replaced.contains(path));
         let mut orphans = Orphans::default();
         for (path, object) in self.unreferenced(&referenced).await? {
-            let modified = Timestamp::from_nanosecond(object.last_modified.timestamp_nanos_opt().unwrap_or(0).into());
-            let is_old = modified.is_ok_and(|modified| is_longer_ago(modified, now, age));
-            if is_old || replaced.contains(path.as_str()) {
+            if is_modified_before(&object, now, age) || replaced.contains(path.as_str()) {
                 orphans.bytes += object.size;
                 orphans.paths.push(path);
             }
@@ -82,6 +80,12 @@ impl Lake {
         }
         Ok(deleted)
     }
+}
+
+/// Whether an object was written longer ago than an age.
+pub(super) fn is_modified_before(object: &ObjectMeta, now: Timestamp, age: Duration) -> bool {
+    let modified = Timestamp::from_nanosecond(object.last_modified.timestamp_nanos_opt().unwrap_or(0).into());
+    modified.is_ok_and(|modified| is_longer_ago(modified, now, age))
 }
 
 fn is_older(entry: &Commit, now: Timestamp, age: Duration) -> bool {

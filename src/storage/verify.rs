@@ -68,11 +68,12 @@ impl Lake {
                 Err(error) => return Err(error),
             }
         }
+        findings.damaged.extend(self.wrong_manifests(&snapshot, &log).await?);
         findings.orphans = self.unreferenced(&referenced).await?.len() as u64;
         Ok(findings)
     }
 
-    /// The files below `data/` and `documents/` whose paths are not in `referenced`.
+    /// The files below `data/` and `documents/` whose paths are not in `referenced`, without manifests and pointers.
     pub(super) async fn unreferenced(&self, referenced: &BTreeSet<&str>) -> Result<Vec<(String, ObjectMeta)>, Error> {
         let mut unreferenced = Vec::new();
         for directory in [layout::DATA, layout::DOCUMENTS] {
@@ -80,7 +81,8 @@ impl Lake {
             let mut listed = self.store.list(Some(&self.full_path(directory)));
             while let Some(object) = listed.try_next().await.map_err(failed)? {
                 let path = self.path_below(&object.location);
-                if !referenced.contains(path.as_str()) && !layout::is_pointer(&path) {
+                let is_derived = layout::is_pointer(&path) || layout::is_manifest(&path);
+                if !referenced.contains(path.as_str()) && !is_derived {
                     unreferenced.push((path, object));
                 }
             }

@@ -153,6 +153,24 @@ pub(crate) fn state(lake: &Lake) -> BTreeMap<String, Vec<u8>> {
     state
 }
 
+/// Asserts that each relation has a manifest of the last commit that changed it, with the current files.
+pub(crate) fn assert_manifests(lake: &Lake) {
+    let snapshot = block_on(lake.snapshot()).unwrap();
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
+    for entry in block_on(lake.log()).unwrap() {
+        for path in entry.added.iter().map(|file| &file.path).chain(&entry.removed) {
+            last.insert(path.split('/').nth(1).unwrap().to_owned(), entry.sequence);
+        }
+    }
+    for (relation, commit) in last {
+        let bytes = block_on(lake.read(&format!("data/{relation}/manifest/{commit:020}.json"))).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let listed = manifest["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap());
+        let current = snapshot.files(&relation).map(|file| file.path.as_str());
+        assert_eq!(listed.collect::<Vec<_>>(), current.collect::<Vec<_>>(), "{relation}");
+    }
+}
+
 /// The documents without the index, which contains the paths of the input files.
 pub(crate) fn without_index(mut documents: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     documents.remove("index.html");

@@ -14,8 +14,8 @@ use crate::pipeline;
 
 /// Delete unreferenced files
 ///
-/// These are files of aborted runs, expired samples, and files that `conto lake compact` replaced. Files of a running
-/// command stay. Every earlier commit can still be reproduced, unless its samples expired.
+/// These are files of aborted runs, expired samples, files that `conto lake compact` replaced, and old manifests. Files
+/// of a running command stay. Every earlier commit can still be reproduced, unless its samples expired.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto lake vacuum --older-than 7d")]
 pub(in crate::cli) struct VacuumCommand {
@@ -54,6 +54,10 @@ impl VacuumCommand {
         if done.half_written > 0 {
             let half_written = count(usize::try_from(done.half_written).unwrap_or(usize::MAX), "half-written file");
             printer.line(&format!("Deleted {half_written}."));
+        }
+        if done.manifests > 0 {
+            let manifests = count(usize::try_from(done.manifests).unwrap_or(usize::MAX), "old manifest");
+            printer.line(&format!("{} {manifests}.", if self.dry_run { "Would delete" } else { "Deleted" }));
         }
         Ok(())
     }
