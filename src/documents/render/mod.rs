@@ -9,6 +9,7 @@
 
 mod chart;
 mod cost_error;
+mod country;
 mod date;
 mod escape;
 mod index;
@@ -28,6 +29,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
+use self::country::country_name;
 use self::date::Dates;
 use self::lines_on_page::LineOnPage;
 use crate::model::branding::{Branding, BrandingView};
@@ -123,6 +125,8 @@ impl Pages {
         environment.add_filter("href", escape::href);
         environment.add_filter("css_string", escape::css_string);
         let (locale, messages) = messages_of(language, branding)?;
+        let of_countries = locale.clone();
+        environment.add_filter("country", move |code: &str| country_name(&of_countries, code));
         environment.add_global("messages", template_value(serde_json::to_value(&messages)?));
         let view = BrandingView {
             language: &locale,

@@ -303,6 +303,19 @@ fn a_line_shows_its_dates_if_the_price_changed() {
     assert!(!pages("en").render_invoice(&page).unwrap().contains("1–15 October"), "one price in the month");
 }
 
+#[test]
+fn countries_have_names_on_invoices() {
+    for (language, seller, buyer) in [
+        ("en", "Germany", "United Kingdom"),
+        ("de", "Deutschland", "Vereinigtes Königreich"),
+        ("fr", "Allemagne", "Royaume-Uni"),
+    ] {
+        let html = pages(language).render_invoice(&invoice()).unwrap();
+        assert!(html.contains(&format!("<bdi>{buyer}</bdi>")) && html.matches(seller).count() == 2, "{language}");
+        assert!(!html.contains("<bdi>DE</bdi>") && !html.contains("<bdi>GB</bdi>"), "{language}");
+    }
+}
+
 /// On a narrow screen each cell has a label. In print the last lines are on the page of the totals.
 #[test]
 fn pages_have_labels_for_narrow_screens() {
