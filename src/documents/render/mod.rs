@@ -126,6 +126,7 @@ impl Pages {
         environment.add_filter("css_string", escape::css_string);
         let (locale, messages) = messages_of(language, branding)?;
         let of_countries = locale.clone();
+        environment.add_filter("readable", readable);
         environment.add_filter("country", move |code: &str| country_name(&of_countries, code));
         environment.add_global("messages", template_value(serde_json::to_value(&messages)?));
         let view = BrandingView {
@@ -198,6 +199,13 @@ fn messages_of(language: &str, branding: &Branding) -> Result<(String, BTreeMap<
         messages.extend(of_file.map_err(|source| Error::Messages { language: locale.clone(), source })?);
     }
     Ok((locale, messages))
+}
+
+/// A name with blanks in place of underscores and with a capital first letter, such as `Volume type` for `volume_type`.
+fn readable(name: &str) -> String {
+    let spaced = name.replace('_', " ");
+    let mut characters = spaced.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 fn add_date_filters(environment: &mut Environment<'static>, dates: &Dates) {

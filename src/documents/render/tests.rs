@@ -316,6 +316,21 @@ fn countries_have_names_on_invoices() {
     }
 }
 
+/// A dimension has a message, of the program or of the seller, or its own name with blanks.
+#[test]
+fn dimensions_have_labels() {
+    let mut page = invoice();
+    page.lines[0].line_by =
+        ["volume_type", "service_level"].map(|name| LineBy { name: name.to_owned(), value: "x".to_owned() }).to_vec();
+    let mut branding = Branding::default();
+    let html = Pages::new("de", &branding).unwrap().render_invoice(&page).unwrap();
+    assert!(html.contains("Volume-Typ <bdi>x") && html.contains("Service level <bdi>x"), "{html}");
+    let messages = "by_service_level = \"Dienstgüte\"\nby_volume_type = \"Datenträger\"\n".to_owned();
+    branding.templates.insert("messages/de.toml".to_owned(), messages);
+    let html = Pages::new("de", &branding).unwrap().render_invoice(&page).unwrap();
+    assert!(html.contains("Datenträger <bdi>x") && html.contains("Dienstgüte <bdi>x"), "{html}");
+}
+
 /// On a narrow screen each cell has a label. In print the last lines are on the page of the totals.
 #[test]
 fn pages_have_labels_for_narrow_screens() {
