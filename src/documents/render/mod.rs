@@ -16,6 +16,7 @@ mod index;
 mod invoice;
 mod lines_on_page;
 mod number;
+mod unit;
 mod usage_report;
 
 #[cfg(test)]
@@ -31,7 +32,8 @@ use serde::Serialize;
 
 use self::country::country_name;
 use self::date::Dates;
-use self::lines_on_page::LineOnPage;
+use self::lines_on_page::{LineOnPage, QuantityOnPage};
+use self::unit::UnitNames;
 use crate::model::branding::{Branding, BrandingView};
 
 pub use date::DateError;
@@ -99,6 +101,7 @@ impl From<Error> for crate::error::Error {
 #[derive(Debug)]
 pub struct Pages {
     environment: Environment<'static>,
+    unit_names: UnitNames,
 }
 
 impl Pages {
@@ -125,9 +128,15 @@ impl Pages {
         environment.add_filter("href", escape::href);
         environment.add_filter("css_string", escape::css_string);
         let (locale, messages) = messages_of(language, branding)?;
+        let unit_names = UnitNames::new(&locale, &messages);
+        let names = unit_names.clone();
+        environment.add_filter("on_page", move |quantity: &str, unit: &str| {
+            let shown = QuantityOnPage::of(quantity, unit, &names).map_err(invalid)?;
+            serde_json::to_value(&shown).map(template_value).map_err(invalid)
+        });
         let of_countries = locale.clone();
-        environment.add_filter("readable", readable);
         environment.add_filter("country", move |code: &str| country_name(&of_countries, code));
+        environment.add_filter("readable", readable);
         environment.add_global("messages", template_value(serde_json::to_value(&messages)?));
         let view = BrandingView {
             language: &locale,
@@ -140,7 +149,7 @@ impl Pages {
             let source = branding.templates.get(name).cloned().unwrap_or_else(|| built_in.to_owned());
             environment.add_template_owned(name, source).map_err(|source| Error::Render { page: name, source })?;
         }
-        Ok(Self { environment })
+        Ok(Self { environment, unit_names })
     }
 
     /// The invoice as an HTML page.
@@ -151,7 +160,7 @@ impl Pages {
             page: &'page InvoicePage,
             lines_on_page: Vec<LineOnPage>,
         }
-        self.render("invoice.html", &Arranged { page, lines_on_page: page.lines_on_page() })
+        self.render("invoice.html", &Arranged { page, lines_on_page: page.lines_on_page(&self.unit_names)? })
     }
 
     /// The usage report as an HTML page.

@@ -105,7 +105,7 @@ fn places_of(currency: &str) -> Result<i16, NumberError> {
 }
 
 /// The number in a text with plain decimal notation, which all relations use.
-fn parse(text: &str) -> Result<Decimal, NumberError> {
+pub(super) fn parse(text: &str) -> Result<Decimal, NumberError> {
     let malformed = || NumberError::Malformed(text.to_owned());
     if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')) {
         return Err(malformed());
@@ -113,7 +113,7 @@ fn parse(text: &str) -> Result<Decimal, NumberError> {
     Decimal::try_from_str(text).map_err(|_| malformed())
 }
 
-trait TrimZeros {
+pub(super) trait TrimZeros {
     /// The number without leading and trailing zeros, and without a sign on zero.
     fn with_trimmed_zeros(self) -> Self;
 }

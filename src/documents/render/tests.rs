@@ -303,6 +303,33 @@ fn a_line_shows_its_dates_if_the_price_changed() {
     assert!(!pages("en").render_invoice(&page).unwrap().contains("1–15 October"), "one price in the month");
 }
 
+/// 148150000000 bytes at 0.00000000005 are 148.15 GB at 0.05: 7.4075. 5000 seconds at 0.00001 are 1.388889 hours at
+/// 0.036: 0.05. The tier starts at 100 GB.
+#[test]
+fn an_invoice_shows_units_that_people_use() {
+    let mut page = invoice();
+    page.lines[0] = InvoiceLine {
+        unit: "B".to_owned(),
+        line_by: vec![LineBy { name: "above".to_owned(), value: "100000000000".to_owned() }],
+        ..line(1, "148150000000", "0.00000000005", "7.41")
+    };
+    page.lines[1] = InvoiceLine { unit: "s".to_owned(), ..line(2, "5000", "0.00001", "0.05") };
+    page.lines[2] = InvoiceLine { unit: "B".to_owned(), ..line(3, "-12", "0.00000000005", "0.00") };
+    page.data_notes[0].unit = "B-hour".to_owned();
+    let html = pages("en").render_invoice(&page).unwrap();
+    for text in ["148.15", "above <bdi>100 GB<", "0.05", "1.388889", "hours", "(5,000 seconds)", "0.036", "-0.000000012"] {
+        assert!(html.contains(text), "{text}\n{html}");
+    }
+    assert!(html.contains("0.0000000125 <bdi>GB-hours</bdi>"));
+    let json = invoice_json(&page).unwrap();
+    assert!(json.contains("\"148150000000\"") && json.contains("\"unit\": \"B\"") && !json.contains("148.15"));
+    let mut report = usage_report();
+    report.skus[0].quantity = "148150000000".to_owned();
+    report.skus[0].unit = "B".to_owned();
+    let html = pages("fr").render_usage_report(&report).unwrap();
+    assert!(html.contains("148,15") && html.contains(">Go<") && html.contains(">instance-heures<"));
+}
+
 #[test]
 fn countries_have_names_on_invoices() {
     for (language, seller, buyer) in [
@@ -615,15 +642,23 @@ fn no_english_is_left_on_documents_of_other_languages() {
     for (language, expected) in [
         (
             "de",
-            ["Fällig am", "Pauschale", "Std.", "nicht genutzt", "Übertrag auf", "Steuerschuldnerschaft", "ohne Preis"],
+            [
+                "Fällig am",
+                "Pauschale",
+                ">Stunden<",
+                "nicht genutzt",
+                "Übertrag auf",
+                "Steuerschuldnerschaft",
+                "ohne Preis",
+            ],
         ),
-        ("fr", ["Échéance", "forfait", ">h<", "non utilisé", "Reporté sur", "Autoliquidation", "sans prix"]),
+        ("fr", ["Échéance", "forfait", ">heures<", "non utilisé", "Reporté sur", "Autoliquidation", "sans prix"]),
     ] {
         let page = Pages::new(language, &Branding::default()).unwrap().render_invoice(&page).unwrap();
         for text in expected {
             assert!(page.contains(text), "{language}: {text}\n{page}");
         }
-        for text in ["flat fee", "not used", ">hour<", "Reverse charge", "arried forward", "no price"] {
+        for text in ["flat fee", "not used", ">hours<", "Reverse charge", "arried forward", "no price"] {
             assert!(!page.contains(text), "{language}: {text}\n{page}");
         }
     }
