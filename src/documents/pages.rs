@@ -9,7 +9,7 @@ use super::invoice_page::{invoices, set_previous_digests};
 use super::page_inputs::{PageInputs, by_project, invoice_path};
 use super::relations::Relations;
 use super::sheet::{Content, Sheet};
-use super::usage_report_page::{labels_by_stream, report_path, usage_report};
+use super::usage_report_page::{invoiced_lines, labels_by_stream, report_path, usage_report};
 use crate::documents::render::{DocumentKind, IndexedProject, InvoicePage};
 use crate::error::Error;
 use crate::model::issue::Issue;
@@ -29,6 +29,7 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
     };
     let projects = by_project(relations)?;
     let labels = labels_by_stream(relations)?;
+    let invoiced = invoiced_lines(relations)?;
     let mut invoices = invoices(&inputs, relations, &projects)?;
     if let Some(issue) = issue {
         set_previous_digests(issue, &mut invoices)?;
@@ -61,7 +62,8 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
             (None, Some(id)) => page.lines.iter().any(|line| line.project.as_ref().is_some_and(|of| of.id == *id)),
             (_, None) => false,
         });
-        let page = usage_report(&inputs, summary, of_project, invoice, &labels)?;
+        let page =
+            usage_report(&inputs, summary, of_project, invoice, &labels, invoiced.get(&(*project_id, *account_id)))?;
         let path = report_path(page.account_id.as_deref(), *project_id);
         indexed.push(IndexedProject {
             project: page.project.clone(),

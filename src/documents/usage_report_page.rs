@@ -1,15 +1,15 @@
 //! The contents of usage reports, from rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::page_inputs::{PageInputs, ProjectRows, generated_by};
+use super::page_inputs::{PageInputs, ProjectKey, ProjectRows, generated_by};
 use super::relations::Relations;
 use crate::documents::render::{
-    DailyCost, InvoiceLink, InvoicePage, InvoicingStatus, Label, OtherResources, Project, ResourceCost, ServiceCost,
-    SkuCost, UnratedUsage, UsageReportPage,
+    DailyCost, InvoiceLink, InvoicePage, InvoicingStatus, Label, LineRounding, OtherResources, Project, ResourceCost,
+    ServiceCost, SkuCost, UnratedUsage, UsageReportPage,
 };
 use crate::error::Error;
-use crate::model::money::Cost;
+use crate::model::money::{Amount, Cost, places_of_code};
 use crate::model::period::date_of;
 use crate::rows::{self, Row};
 use crate::storage::layout::{UNATTRIBUTED, file_name};
@@ -24,6 +24,57 @@ pub(super) fn report_path(account_id: Option<&str>, project_id: Option<&str>) ->
 
 fn directory_of(account_id: Option<&str>) -> String {
     account_id.map_or_else(|| UNATTRIBUTED.to_owned(), file_name)
+}
+
+/// The invoice lines with the usage and the fees of one project.
+#[derive(Debug)]
+pub(super) struct InvoicedLines<'a> {
+    currency: &'a str,
+    sum: Amount,
+    count: i128,
+    has_correction: bool,
+}
+
+/// The invoice lines of each project and account that are in usage reports. Percentage fees, commitments and amounts
+/// brought forward are not in reports.
+pub(super) fn invoiced_lines(relations: &Relations) -> Result<BTreeMap<ProjectKey<'_>, InvoicedLines<'_>>, Error> {
+    let mut corrections = BTreeSet::new();
+    for row in rows::each(&relations.line_reference) {
+        if row.optional_text("reason")?.is_some() {
+            corrections.insert((row.text("invoice_number")?, row.number("line_number")?));
+        }
+    }
+    let mut by_project: BTreeMap<ProjectKey<'_>, InvoicedLines<'_>> = BTreeMap::new();
+    for row in rows::each(&relations.invoice_line) {
+        if row.text("charge_category")? == "Adjustment" || row.optional_text("term_id")?.is_some() {
+            continue;
+        }
+        let key = (row.optional_text("project_id")?, Some(row.text("account_id")?));
+        let currency = row.text("currency")?;
+        let none = InvoicedLines { currency, sum: Amount::ZERO, count: 0, has_correction: false };
+        let lines = by_project.entry(key).or_insert(none);
+        lines.sum = lines.sum.checked_add(row.decimal("net_amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
+        lines.count += 1;
+        lines.has_correction |= corrections.contains(&(row.text("invoice_number")?, row.number("line_number")?));
+    }
+    Ok(by_project)
+}
+
+impl InvoicedLines<'_> {
+    /// The difference between the rounded cost and the sum of the lines; `None` if both are equal. It is also `None` if
+    /// the rounding of the lines cannot explain the difference, because the invoice is for something else.
+    fn rounding(&self, cost: Cost) -> Option<LineRounding> {
+        let places = places_of_code(self.currency);
+        // An amount has four decimal places, and a cost has eighteen.
+        let sum = Cost::from_units(self.sum.units().checked_mul(10i128.pow(14))?);
+        let difference = sum.checked_sub(cost.round_to(places))?;
+        let smallest_unit = 10i128.pow(18u32.checked_sub(places)?);
+        // Each line is rounded by at most half of the smallest unit of the currency.
+        let of_lines = sum.checked_sub(cost)?.units().checked_abs()?.checked_mul(2)?;
+        let is_explained = !self.has_correction && of_lines <= self.count.checked_mul(smallest_unit)?;
+        (is_explained && !difference.is_zero())
+            .then(|| LineRounding { difference: difference.to_text(places), invoiced: sum.to_text(places) })
+    }
 }
 
 /// The latest labels of each stream.
@@ -53,6 +104,7 @@ pub(super) fn usage_report(
     project: &ProjectRows<'_>,
     invoice: Option<&InvoicePage>,
     labels: &HashMap<u64, Vec<Label>>,
+    invoiced: Option<&InvoicedLines<'_>>,
 ) -> Result<UsageReportPage, Error> {
     let daily_costs = daily_costs(inputs, &project.service_days)?;
     let mut resources = project.resources.clone();
@@ -80,6 +132,7 @@ pub(super) fn usage_report(
         currency: inputs.currency.clone(),
         contracted_cost: cost,
         list_cost: (list != cost).then(|| list.to_string()),
+        rounding: invoiced.filter(|lines| lines.currency == inputs.currency).and_then(|lines| lines.rounding(cost)),
         services: service_costs(&daily_costs)?,
         daily_costs,
         skus: project.skus.iter().map(|row| sku_cost(*row)).collect::<Result<_, _>>()?,
@@ -178,5 +231,37 @@ pub(super) fn reason_text(reason: &str) -> String {
         "missing_dimension" => "an attribute that the price needs is missing".to_owned(),
         "no_factor" => "a factor applies, but has no value for this resource".to_owned(),
         other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounding(sum: &str, count: i128, cost: &str) -> Option<(String, String)> {
+        let sum = Amount::parse_exact(sum).unwrap();
+        let lines = InvoicedLines { currency: "EUR", sum, count, has_correction: false };
+        let found = lines.rounding(Cost::parse_exact(cost).unwrap());
+        found.map(|found| (found.difference, found.invoiced))
+    }
+
+    /// Three lines of 0.005 are 0.01 each, in sum 0.03; their cost 0.015 is shown as 0.02.
+    #[test]
+    fn the_rounding_of_lines_is_the_difference_of_rounded_sums() {
+        let row = |difference: &str, invoiced: &str| Some((difference.to_owned(), invoiced.to_owned()));
+        assert_eq!(rounding("0.03", 3, "0.015"), row("0.01", "0.03"));
+        assert_eq!(rounding("129.09", 10, "129.079"), row("0.01", "129.09"));
+        assert_eq!(rounding("0", 2, "0.008"), row("-0.01", "0.00"));
+        assert_eq!(rounding("-0.03", 3, "-0.015"), row("-0.01", "-0.03"));
+        assert_eq!(rounding("5", 4, "5.0049"), None, "both are shown as 5.00");
+        assert_eq!(rounding("5.01", 1, "5"), None, "one line cannot be rounded by a cent");
+        assert_eq!(rounding("0.03", 2, "0.015"), None, "two lines are rounded by at most 0.01");
+    }
+
+    #[test]
+    fn a_correction_has_no_rounding() {
+        let sum = Amount::parse_exact("0.03").unwrap();
+        let lines = InvoicedLines { currency: "EUR", sum, count: 3, has_correction: true };
+        assert_eq!(lines.rounding(Cost::parse_exact("0.015").unwrap()), None);
     }
 }

@@ -46,8 +46,8 @@ pub use invoice::{
 };
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{
-    DailyCost, InvoiceLink, InvoicingStatus, Label, OtherResources, ResourceCost, ServiceCost, SkuCost, UnratedUsage,
-    UnratedUsageSummary, UsageReportPage,
+    DailyCost, InvoiceLink, InvoicingStatus, Label, LineRounding, OtherResources, ResourceCost, ServiceCost, SkuCost,
+    UnratedUsage, UnratedUsageSummary, UsageReportPage,
 };
 
 /// The texts of invoices by language. Other languages use English.

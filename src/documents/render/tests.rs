@@ -147,6 +147,7 @@ pub(crate) fn usage_report() -> UsageReportPage {
         currency: "EUR".to_owned(),
         contracted_cost: exact("1234.505"),
         list_cost: Some("1434.505".to_owned()),
+        rounding: None,
         services: vec![cost("Compute", "1200.105"), cost("Network", "34.4")],
         daily_costs: vec![daily(2, "Network", "34.4"), daily(1, "Compute", "1000.1"), daily(31, "Compute", "200.005")],
         skus: vec![SkuCost {
@@ -317,7 +318,9 @@ fn an_invoice_shows_units_that_people_use() {
     page.lines[2] = InvoiceLine { unit: "B".to_owned(), ..line(3, "-12", "0.00000000005", "0.00") };
     page.data_notes[0].unit = "B-hour".to_owned();
     let html = pages("en").render_invoice(&page).unwrap();
-    for text in ["148.15", "above <bdi>100 GB<", "0.05", "1.388889", "hours", "(5,000 seconds)", "0.036", "-0.000000012"] {
+    for text in
+        ["148.15", "above <bdi>100 GB<", "0.05", "1.388889", "hours", "(5,000 seconds)", "0.036", "-0.000000012"]
+    {
         assert!(html.contains(text), "{text}\n{html}");
     }
     assert!(html.contains("0.0000000125 <bdi>GB-hours</bdi>"));
@@ -506,6 +509,19 @@ fn a_usage_report_shows_rounded_costs() {
     }
     // A bar for each of the three daily costs, and a square in the legend for each of the two services.
     assert_eq!(html.matches("<rect class=\"series-").count(), 3 + 2);
+}
+
+/// The cost 1234.505 is shown as 1234.51, and the invoice lines add up to 1234.50.
+#[test]
+fn a_usage_report_shows_the_rounding_of_lines() {
+    let mut page = usage_report();
+    let html = pages("en").render_usage_report(&page).unwrap();
+    assert!(!html.contains("Rounding of the invoice lines"));
+    page.rounding = Some(LineRounding { difference: "-0.01".to_owned(), invoiced: "1234.50".to_owned() });
+    let html = pages("en").render_usage_report(&page).unwrap();
+    for text in ["Rounding of the invoice lines", ">-0.01<", "Sum of the invoice lines", ">1,234.50<"] {
+        assert!(html.contains(text), "{text}");
+    }
 }
 
 #[test]

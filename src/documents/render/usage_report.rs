@@ -41,6 +41,8 @@ pub struct UsageReportPage {
     pub contracted_cost: Cost,
     /// The cost by the public card, if this cost differs from the contracted cost.
     pub list_cost: Option<String>,
+    /// The difference to the invoice, if the rounding of its lines makes one.
+    pub rounding: Option<LineRounding>,
     /// The services, largest cost first. The first services have separate colours in the chart.
     pub services: Vec<ServiceCost>,
     /// The costs by day and service in any order. Days and services without cost have no entry.
@@ -53,6 +55,14 @@ pub struct UsageReportPage {
     pub unrated_usage: Vec<UnratedUsage>,
     /// The name and version of the program.
     pub generated_by: String,
+}
+
+/// The difference between the rounded cost of a project and the sum of its rounded invoice lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LineRounding {
+    pub difference: String,
+    /// The sum of the invoice lines.
+    pub invoiced: String,
 }
 
 /// Whether the usage of a project is invoiced.
