@@ -24,6 +24,12 @@ const SUM: &str = r#"aggregation = "sum""#;
 /// Asserts the costs of examples of one rule. An example is its sentence, its usage and its cost.
 #[track_caller]
 fn assert_costs(rule_keys: &str, examples: &[(&str, &str, &str)]) {
+    assert_costs_of_meter(SUM, rule_keys, examples);
+}
+
+/// The same for a meter with these keys.
+#[track_caller]
+fn assert_costs_of_meter(meter_keys: &str, rule_keys: &str, examples: &[(&str, &str, &str)]) {
     let examples_toml = examples.iter().map(|(sentence, usage, cost)| {
         format!(
             r#"
@@ -38,8 +44,8 @@ fn assert_costs(rule_keys: &str, examples: &[(&str, &str, &str)]) {
         r#"
         [[meter]]
         name = "m"
-        aggregation = "sum"
         unit = "u"
+        {meter_keys}
 
         [[rule]]
         id = "r"
@@ -95,6 +101,20 @@ fn flat_fee_of_no_usage_is_due_only_with_flat_fee_at_zero() {
         "#;
     assert_costs(&format!("flat_fee_at_zero = true\n{tiers}"), &[("due", &quantity("0"), "5")]);
     assert_costs(tiers, &[("not due", &quantity("0"), "0"), ("due once", &quantity("2"), "7")]);
+}
+
+/// 50 of two projects are within the 100 free units of their account, so only the flat fee is due, once and in full.
+#[test]
+fn flat_fee_of_free_usage_is_due_in_full_in_the_pool_of_an_account() {
+    let rule = r#"
+        per = "account"
+        free_units = "100"
+        flat_fee_at_zero = true
+        tiers = "graduated"
+        tier = [{ unit_price = "1", flat_fee = "5" }]
+        "#;
+    let usage = r#"usage = [{ project = "p", quantity = "30" }, { project = "q", quantity = "20" }]"#;
+    assert_costs(rule, &[("due once", usage, "5")]);
 }
 
 /// 12 units and then 10 more: 10 × 2 + 12 × 1, with flat fees of 1 and 3, equals 36.

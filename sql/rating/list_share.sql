@@ -15,7 +15,8 @@
 --
 -- Covered usage comes first, because the public card has no coverage. If the total quantities differ, by rounding or
 -- unit, the list quantities are scaled to the account's own total. Within a tier the list cost is shared as the
--- difference of two running quotients, the last of which is the whole cost.
+-- difference of two running quotients, the last of which is the whole cost. The negative usage of a day is aligned in
+-- the same way, from zero downwards.
 --
 -- A list flat fee, minimum or maximum is assigned to the row of the same kind, or else to the first row of the day. Two
 -- kinds of components have no row: those without an own price, and those with a list price in another currency. Their
@@ -92,6 +93,7 @@ met AS (
               THEN list_stretch.list_unit_price END AS list_unit_price,
          own_stretch.quantity_total = 0 OR list_stretch.quantity_total = 0 AS is_empty,
          own_stretch.row_number = 1 AS is_first,
+         own_stretch.quantity_total < 0 AS is_falling,
          CAST(own_stretch.quantity_after - own_stretch.pricing_quantity AS DECIMAL(46,18)) AS own_from,
          CAST(own_stretch.quantity_after AS DECIMAL(46,18)) AS own_to,
          CAST(CASE WHEN own_stretch.quantity_total = list_stretch.quantity_total OR list_stretch.quantity_total = 0
@@ -110,7 +112,9 @@ met AS (
    AND list_stretch.segment_start = own_stretch.segment_start AND list_stretch.component = own_stretch.component
 ),
 beside AS (
-  SELECT *, GREATEST(own_from, list_from) AS met_from, LEAST(own_to, list_to) AS met_to
+  SELECT *,
+         CASE WHEN is_falling THEN LEAST(own_from, list_from) ELSE GREATEST(own_from, list_from) END AS met_from,
+         CASE WHEN is_falling THEN GREATEST(own_to, list_to) ELSE LEAST(own_to, list_to) END AS met_to
   FROM met
 ),
 share AS (
@@ -122,7 +126,7 @@ share AS (
                    * CAST(CAST(met_from - list_from AS DECIMAL(66,36)) / (list_to - list_from) AS DECIMAL(38,36))
                      AS DECIMAL(38,18)) AS list_cost
   FROM beside
-  WHERE NOT is_empty AND met_to > met_from
+  WHERE NOT is_empty AND CASE WHEN is_falling THEN met_to < met_from ELSE met_to > met_from END
   UNION ALL
   SELECT priced_number, charge_date, tier_number, charge_kind, list_unit_price, list_cost
   FROM beside

@@ -13,7 +13,7 @@
 -- The allowed cost of a pool is its running cost, the cap price from the cap quantity on, and at most its maximum. The
 -- difference to the running cost grows from row to row, and each row gets its growth. Days before a cap are therefore
 -- charged in full, and days after it at zero. A minimum is known only at the end of the period, so the last row gets
--- it.
+-- it. The cost of a meter with negative records can be below zero, and only a minimum raises it.
 --
 -- A tier with a maximum amount adds at most this amount to the allowed cost. Its flat fee counts too. The excess of a
 -- tier grows only with rows in the tier. The running cost of the pool is reduced by the excesses of all its tiers.
@@ -138,8 +138,9 @@ ended AS (
 ),
 topped AS (
   SELECT *,
-         GREATEST(COALESCE(CAST(last_minimum AS DECIMAL(38,18)), CAST(0 AS DECIMAL(38,18)))
-                   - (cost_total + excess_total), CAST(0 AS DECIMAL(38,18))) AS top_up,
+         CASE WHEN last_minimum IS NULL THEN CAST(0 AS DECIMAL(38,18))
+              ELSE GREATEST(CAST(last_minimum AS DECIMAL(38,18)) - (cost_total + excess_total),
+                            CAST(0 AS DECIMAL(38,18))) END AS top_up,
          CASE WHEN cost_total = 0 THEN CAST(pool_after AS DECIMAL(56,18))
               ELSE CAST(cost_after AS DECIMAL(56,18)) END AS weight_after,
          CASE WHEN cost_total = 0 THEN CAST(pool_before AS DECIMAL(56,18))

@@ -20,10 +20,16 @@
 -- tier of the total prices everything. In a tier with packages a part is the difference of two running totals of whole
 -- packages.
 --
+-- A total can fall, because a meter with `signed = true` has negative quantities. The part of a falling row is
+-- negative, and a fee that the pool no longer owes is -1. The first tier has no lower bound, so it also prices a total
+-- below zero. There, packages count once they are complete. The first tier starts at zero and is not empty.
+--
 -- If several projects share a pool, no project comes first: each tier is shared in proportion to usage. A share is
 -- again the difference of two running totals, rounded to nine places, so that the shares add up to the tier. Both
 -- bounds of the tier are rounded, so a small share can be -0.000000001. Products of two totals are computed with 76
--- digits, because the engine would give the product of two 38-digit decimals 38 digits.
+-- digits, because the engine would give the product of two 38-digit decimals 38 digits. If the total of the pool is
+-- zero or less, all usage is in the first tier. Its price also applies if negative usage of one project cancels that
+-- of another.
 --
 -- Included units of a pool are in tier zero, before its free units, and move the bounds of all other tiers.
 --
@@ -56,19 +62,37 @@ WITH placed AS (
       OR pool_usage.pool_total
         <= rate_tier.total_up_to + COALESCE(pool_included_unit.granted_quantity, CAST(0 AS DECIMAL(38,9))))
 ),
+bounded AS (
+  SELECT *,
+         pool_floor = 0 AND (pool_ceiling IS NULL OR pool_ceiling > 0) AS is_first,
+         CASE WHEN is_shared THEN pool_total ELSE LEAST(pool_before, pool_after) END AS lowest,
+         CASE WHEN is_shared THEN pool_total ELSE GREATEST(pool_before, pool_after) END AS highest
+  FROM placed
+),
 inside AS (
   SELECT *,
          CASE WHEN is_shared THEN LEAST(pool_total, COALESCE(pool_ceiling, pool_total))
-              ELSE LEAST(pool_after, COALESCE(pool_ceiling, pool_after)) END
+              WHEN is_first THEN LEAST(pool_after, COALESCE(pool_ceiling, pool_after))
+              ELSE GREATEST(LEAST(pool_after, COALESCE(pool_ceiling, pool_after)), pool_floor) END
            - pool_floor AS inside_after,
          CASE WHEN is_shared THEN CAST(0 AS DECIMAL(38,9))
-              ELSE GREATEST(pool_before, pool_floor) - pool_floor END AS inside_before
-  FROM placed
+              WHEN is_first THEN LEAST(pool_before, COALESCE(pool_ceiling, pool_before))
+              ELSE GREATEST(LEAST(pool_before, COALESCE(pool_ceiling, pool_before)), pool_floor) - pool_floor
+              END AS inside_before
+  FROM bounded
   WHERE CASE WHEN is_shared
-             THEN (pool_total > pool_floor AND (pool_ceiling IS NULL OR pool_ceiling > pool_floor))
-               OR (pool_total = 0 AND pool_floor = 0 AND (pool_ceiling IS NULL OR pool_ceiling > 0))
-             ELSE (pool_after > pool_floor OR (pool_quantity = 0 AND pool_after = pool_floor))
-               AND (pool_ceiling IS NULL OR pool_before < pool_ceiling) END
+             THEN (highest > pool_floor AND (pool_ceiling IS NULL OR pool_ceiling > pool_floor))
+               OR (is_first AND highest <= 0)
+             ELSE (is_first OR highest > pool_floor OR (pool_quantity = 0 AND pool_after = pool_floor))
+               AND (pool_ceiling IS NULL OR lowest < pool_ceiling) END
+),
+fee AS (
+  SELECT *,
+         CASE WHEN pool_after > pool_floor THEN 1 ELSE 0 END
+           - CASE WHEN pool_before > pool_floor THEN 1 ELSE 0 END AS entries,
+         pool_total <= pool_floor AND flat_fee_at_zero AND tier_number = 1 AND is_last AS is_at_zero
+  FROM placed
+  WHERE flat_fee IS NOT NULL
 ),
 packed AS (
   SELECT *,
@@ -90,7 +114,7 @@ part AS (
          price_per AS unit_price_per,
          is_window,
          CAST(CASE WHEN NOT is_shared THEN packed_after - packed_before
-                   WHEN pool_total = 0 THEN CAST(0 AS DECIMAL(38,9))
+                   WHEN pool_total = 0 THEN pool_quantity
                    ELSE CAST(CAST(pool_after AS DECIMAL(40,9)) * CAST(pool_floor + packed_after AS DECIMAL(40,9))
                               / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
                       - CAST(CAST(pool_before AS DECIMAL(40,9)) * CAST(pool_floor + packed_after AS DECIMAL(40,9))
@@ -107,16 +131,15 @@ part AS (
          CAST(flat_fee * factor AS DECIMAL(28,12)),
          CAST(1 AS DECIMAL(28,9)),
          is_window,
-         CAST(CASE WHEN is_shared AND pool_total > 0
+         CAST(CASE WHEN is_shared AND pool_total > pool_floor
                    THEN CAST(CAST(pool_after AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9))
                      - CAST(CAST(pool_before AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9))
-                   ELSE CAST(1 AS DECIMAL(38,9)) END AS DECIMAL(38,9))
-  FROM placed
-  WHERE flat_fee IS NOT NULL
-    AND CASE WHEN pool_total <= pool_floor THEN flat_fee_at_zero AND tier_number = 1 AND is_last
-             WHEN is_shared THEN TRUE
-             WHEN is_volume THEN is_last
-             ELSE pool_before <= pool_floor AND pool_after > pool_floor END
+                   WHEN is_shared OR is_volume THEN CAST(1 AS DECIMAL(38,9))
+                   ELSE CAST(entries + CASE WHEN is_at_zero THEN 1 ELSE 0 END AS DECIMAL(38,9)) END AS DECIMAL(38,9))
+  FROM fee
+  WHERE CASE WHEN is_shared THEN pool_total > pool_floor OR is_at_zero
+             WHEN is_volume THEN is_at_zero OR (is_last AND pool_total > pool_floor)
+             ELSE entries + CASE WHEN is_at_zero THEN 1 ELSE 0 END <> 0 END
 )
 SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group,
        usage_order, tier_start,

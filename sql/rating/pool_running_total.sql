@@ -30,7 +30,8 @@
 -- If the meter counts different values, a pool counts each value once, at its first usage. All later usage of the value
 -- has a quantity of zero. Over windows, each window counts its own values.
 --
--- A rounded quantity is the difference of two rounded running totals, so that the parts add up to the rounded total.
+-- A rounded quantity is the difference of two rounded running totals, so that the parts add up to the rounded total. A
+-- total below zero is rounded in the same direction, and the nearest multiple is half away from zero.
 WITH covered_segment AS (
   SELECT series_id, charge_date, segment_start,
          CAST(SUM(CAST(covered_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS covered_quantity
@@ -196,15 +197,19 @@ remaining AS (
 rounded AS (
   SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance,
          is_window,
-         CAST(CASE WHEN rest_after = 0 THEN exact_after
-                   WHEN rounding_direction = 'up'
+         CAST(CASE WHEN (rounding_direction = 'up' AND rest_after > 0)
                      OR (rounding_direction = 'nearest' AND rest_after + rest_after >= rounding_multiple)
                    THEN exact_after - rest_after + rounding_multiple
+                   WHEN (rounding_direction = 'down' AND rest_after < 0)
+                     OR (rounding_direction = 'nearest' AND rest_after + rest_after <= -rounding_multiple)
+                   THEN exact_after - rest_after - rounding_multiple
                    ELSE exact_after - rest_after END
-            - CASE WHEN rest_before = 0 THEN exact_before
-                   WHEN rounding_direction = 'up'
+            - CASE WHEN (rounding_direction = 'up' AND rest_before > 0)
                      OR (rounding_direction = 'nearest' AND rest_before + rest_before >= rounding_multiple)
                    THEN exact_before - rest_before + rounding_multiple
+                   WHEN (rounding_direction = 'down' AND rest_before < 0)
+                     OR (rounding_direction = 'nearest' AND rest_before + rest_before <= -rounding_multiple)
+                   THEN exact_before - rest_before - rounding_multiple
                    ELSE exact_before - rest_before END AS DECIMAL(38,9)) AS pool_quantity
   FROM remaining
 ),

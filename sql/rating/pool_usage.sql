@@ -17,10 +17,11 @@
 --         is_last        BOOLEAN not null         in its instance
 --         is_window      BOOLEAN not null         the row is a window; otherwise it is a day
 --
--- No quantity is negative, so a pool starts where the running total over all pools is smallest.
+-- A pool starts before its first row and ends after its last. The running total can fall, because a meter with
+-- `signed = true` has negative quantities.
 WITH pool AS (
-  SELECT pool_number, pool_instance, MIN(running_total - pool_quantity) AS all_before, MAX(running_total) AS all_after,
-         MAX(row_number) AS last_row
+  SELECT pool_number, pool_instance, FIRST_VALUE(running_total - pool_quantity ORDER BY row_number) AS all_before,
+         LAST_VALUE(running_total ORDER BY row_number) AS all_after, MAX(row_number) AS last_row
   FROM pool_running_total
   GROUP BY pool_number, pool_instance
 )

@@ -222,7 +222,7 @@ pub struct QuantityRounding {
 pub enum Direction {
     Up,
     Down,
-    /// Halves are rounded up.
+    /// Halves are rounded away from zero.
     Nearest,
 }
 

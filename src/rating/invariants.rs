@@ -351,7 +351,8 @@ mod tests {
         let (mut used, mut covered, mut pooled, mut rated, mut unrated) = (vec![], vec![], vec![], vec![], vec![]);
         for (series, date, is_second, consumed, part) in usage {
             let key = (*series, *date, i64::from(*is_second));
-            let part = (*part).min(*consumed);
+            // No commitment covers negative usage.
+            let part = (*part).min(*consumed).max(0);
             used.push(row(key, BASE, *consumed));
             covered.extend((part > 0).then(|| row(key, BASE, part)));
             for component in components(*series) {
@@ -360,7 +361,7 @@ mod tests {
                     continue;
                 }
                 let (multiplier, divisor, ..) = rates[rate(*series, component)];
-                let times = |units: i128| (units * multiplier + ONE / 2) / ONE;
+                let times = |units: i128| (units * multiplier + units.signum() * ONE / 2) / ONE;
                 let counted = times(*consumed) - if *component == BASE { times(part) } else { 0 };
                 pooled.push(row(key, component, counted));
                 rated.push(row(key, component, counted * ONE / divisor));
@@ -440,7 +441,9 @@ mod tests {
         #[test]
         fn the_operator_and_the_checks_find_the_same_violations(
             usage in prop::collection::btree_map(
-                (0..6u64, 0..3i32, any::<bool>()), (1..9 * ONE, prop_oneof![2 => Just(0), 1 => 0..9 * ONE]), 1..12,
+                (0..6u64, 0..3i32, any::<bool>()),
+                (prop_oneof![3 => 1..9 * ONE, 1 => -9 * ONE..0], prop_oneof![2 => Just(0), 1 => 0..9 * ONE]),
+                1..12,
             ),
             rates in prop::array::uniform2((
                 prop_oneof![Just(ONE), 1..3 * ONE], prop_oneof![Just(ONE), 1..3000 * ONE],

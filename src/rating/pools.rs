@@ -73,14 +73,17 @@ enum Direction {
 }
 
 impl Rounding {
+    /// The multiple in the direction of the rounding. The nearest multiple is half away from zero.
     fn round(self, exact: i128) -> Option<i128> {
         let rest = exact % self.multiple_of;
-        let is_up = match self.direction {
-            Direction::Up => rest != 0,
-            Direction::Nearest => rest != 0 && rest >= self.multiple_of - rest,
-            Direction::Down => false,
+        let is_half = rest != 0 && rest.abs() >= self.multiple_of - rest.abs();
+        let steps = match self.direction {
+            Direction::Up if rest > 0 => 1,
+            Direction::Down if rest < 0 => -1,
+            Direction::Nearest if is_half => rest.signum(),
+            _ => 0,
         };
-        (exact - rest).checked_add(if is_up { self.multiple_of } else { 0 })
+        (exact - rest).checked_add(steps * self.multiple_of)
     }
 }
 

@@ -129,7 +129,8 @@ fn scaled(value: i128, numerator: i128, denominator: i128) -> Option<i128> {
         }
         let (quotient, rest) = (product.checked_div(denominator)?, product % denominator);
         let is_away = rest.unsigned_abs() >= denominator.unsigned_abs() - rest.unsigned_abs();
-        return Some(if is_away { quotient + product.signum() } else { quotient });
+        let sign = product.signum() * denominator.signum();
+        return Some(if is_away { quotient + sign } else { quotient });
     }
     Quantity::from_units(value).scaled(numerator, denominator, 9).map(Quantity::units)
 }
@@ -320,10 +321,9 @@ impl TierPrices {
                     let Some(quantity) = bounds.part(&series_tier.tier, price, &position) else { return Ok(None) };
                     split.add(Part { tier_number, line: series_tier.usage_line, quantity, ..part }, is_window);
                 }
-                if let Some(line) =
-                    series_tier.fee_line.filter(|_| bounds.owes_fee(&series_tier.tier, price, &position))
-                {
-                    let Some(quantity) = bounds.fee_share(price, &position) else { return Ok(None) };
+                if let Some(line) = series_tier.fee_line {
+                    let Some(fees) = bounds.fees(&series_tier.tier, price, &position) else { return Ok(None) };
+                    let Some(quantity) = fees else { continue };
                     let charge_kind = ChargeKind::FlatFee;
                     split.add(Part { tier_number, charge_kind, line, quantity, ..part }, is_window);
                 }
@@ -425,7 +425,8 @@ impl Tier {
         self.total_above.is_some() || self.total_up_to.is_some()
     }
 
-    /// The quantity in whole packages. The tier defines whether a started package counts.
+    /// The quantity in whole packages. The tier defines whether a started package counts. Below zero, packages count
+    /// once they are complete.
     fn packed(&self, inside: i128) -> Option<i128> {
         let Some((package, counts_started)) = self.package else { return Some(inside) };
         let rest = inside.checked_rem(package)?;
@@ -434,54 +435,59 @@ impl Tier {
 }
 
 impl TierBounds {
+    /// Whether the tier is the first one that is not empty. It has no lower bound, so it also prices a total below
+    /// zero.
+    fn is_first(&self) -> bool {
+        self.floor == 0 && self.ceiling.is_none_or(|ceiling| ceiling > 0)
+    }
+
     /// Whether a row has a part in the tier. A quantity of zero belongs to the tier that contains its pool's running
     /// total. If that total equals a bound, the quantity belongs to the tier that begins at the bound.
     fn is_entered(&self, price: &TierPrice, position: &PoolPosition) -> bool {
         let ends_above = |bound: i128| self.ceiling.is_none_or(|ceiling| ceiling > bound);
         if price.is_shared {
-            return (position.total > self.floor && ends_above(self.floor))
-                || (position.total == 0 && self.floor == 0 && ends_above(0));
+            return (position.total > self.floor && ends_above(self.floor)) || (position.total <= 0 && self.is_first());
         }
-        (position.after > self.floor || (position.quantity == 0 && position.after == self.floor))
-            && ends_above(position.before)
+        let highest = position.before.max(position.after);
+        let is_at_floor = position.quantity == 0 && position.after == self.floor;
+        (highest > self.floor || is_at_floor || self.is_first()) && ends_above(position.before.min(position.after))
     }
 
-    /// The part of a row in the tier, in metered units.
+    /// The part of a row in the tier, in metered units. The part of a row that lowers the running total is negative.
     fn part(&self, tier: &Tier, price: &TierPrice, position: &PoolPosition) -> Option<i128> {
-        let capped = |reached: i128| self.ceiling.map_or(reached, |ceiling| reached.min(ceiling)) - self.floor;
+        let capped = |reached: i128| self.ceiling.map_or(reached, |ceiling| reached.min(ceiling));
         if !price.is_shared {
-            let after = tier.packed(capped(position.after))?;
-            return fits(after - tier.packed(position.before.max(self.floor) - self.floor)?, 28);
+            let lowest = if self.is_first() { i128::MIN } else { self.floor };
+            let inside = |reached: i128| tier.packed(capped(reached).max(lowest) - self.floor);
+            return fits(inside(position.after)?.checked_sub(inside(position.before)?)?, 28);
         }
         if position.total == 0 {
-            return Some(0);
+            return Some(position.quantity);
         }
         // The projects of a shared pool have equal rank. A project's share of the tier equals its share of the total.
         // The code computes each share as the difference of two running shares.
-        let ceiling = self.floor.checked_add(tier.packed(capped(position.total))?)?;
+        let ceiling = self.floor.checked_add(tier.packed(capped(position.total) - self.floor)?)?;
         let share = |reached: i128, bound: i128| scaled(reached, bound, position.total);
         let of_ceiling = share(position.after, ceiling)? - share(position.before, ceiling)?;
         fits(of_ceiling - share(position.after, self.floor)? + share(position.before, self.floor)?, 28)
     }
 
-    fn owes_fee(&self, tier: &Tier, price: &TierPrice, position: &PoolPosition) -> bool {
-        if position.total <= self.floor {
-            return price.flat_fee_at_zero && tier.number == 1 && position.is_last;
+    /// The number of flat fees that a row owes: -1 if the total falls out of the tier. In a shared pool, a row owes a
+    /// share in proportion to usage. `None` if the number has too many digits.
+    fn fees(&self, tier: &Tier, price: &TierPrice, position: &PoolPosition) -> Option<Option<i128>> {
+        let is_reached = position.total > self.floor;
+        let is_at_zero = !is_reached && price.flat_fee_at_zero && tier.number == 1 && position.is_last;
+        if price.is_shared && is_reached {
+            let share = |reached: i128| scaled(reached, ONE, position.total);
+            return Some(Some(share(position.after)? - share(position.before)?));
         }
-        price.is_shared
-            || if tier.is_volume() {
-                position.is_last
-            } else {
-                position.before <= self.floor && position.after > self.floor
-            }
-    }
-
-    /// The share of a row in a fee. In a shared pool, the share is proportional to usage.
-    fn fee_share(&self, price: &TierPrice, position: &PoolPosition) -> Option<i128> {
-        if !price.is_shared || position.total <= 0 {
-            return Some(ONE);
+        if price.is_shared || tier.is_volume() {
+            let is_owed = is_at_zero || (is_reached && position.is_last);
+            return Some(is_owed.then_some(ONE));
         }
-        Some(scaled(position.after, ONE, position.total)? - scaled(position.before, ONE, position.total)?)
+        let is_inside = |reached: i128| i128::from(reached > self.floor);
+        let fees = is_inside(position.after) - is_inside(position.before) + i128::from(is_at_zero);
+        Some((fees != 0).then_some(fees * ONE))
     }
 }
 
@@ -577,6 +583,18 @@ mod tests {
             1 => 0..10i128.pow(23),
             1 => Just(0),
         ]
+    }
+
+    /// A quantity of a meter that accepts negative records.
+    fn signed_quantity() -> impl Strategy<Value = i128> {
+        (quantity(), any::<bool>()).prop_map(|(quantity, is_negative)| if is_negative { -quantity } else { quantity })
+    }
+
+    /// The generated series. `quantity` generates the usage of half a date.
+    fn series<S: Strategy<Value = i128>>(quantity: impl Fn() -> S) -> impl Strategy<Value = Vec<GeneratedSeries>> {
+        let used = prop::array::uniform3(prop::option::weighted(0.8, (quantity(), quantity())));
+        let own_price = prop::option::weighted(0.2, 0..10i128.pow(13));
+        prop::collection::vec((0..4usize, 0..4usize, 0..2i64, own_price, used), 1..9)
     }
 
     fn rate() -> impl Strategy<Value = GeneratedRate> {
@@ -721,12 +739,13 @@ mod tests {
         batch(PRICED_SERIES, columns).unwrap()
     }
 
-    /// The rows of `usage_segment`, two windows for each row, and the coverage of every sixth window.
+    /// The rows of `usage_segment`, two windows for each row, and the coverage of every sixth window. No commitment
+    /// covers negative usage.
     fn usage(series: &[GeneratedSeries]) -> [RecordBatch; 3] {
         let mut rows = Vec::new();
         for (id, generated) in (0u64..).zip(series.chunks(2)) {
             for (date, used) in (FIRST..).zip(&generated[0].4) {
-                rows.extend(used.filter(|(one, other)| one + other > 0).map(|used| (id, date, used)));
+                rows.extend(used.filter(|(one, other)| one + other != 0).map(|used| (id, date, used)));
             }
         }
         let segment = |date: i32| midnight(date.min(FIRST + 1));
@@ -749,7 +768,7 @@ mod tests {
             Arc::new(Int64Array::from_iter_values(windows.iter().map(|_| 1))),
         ];
         let covered = || windows.iter().step_by(6);
-        let part: Vec<Option<i128>> = covered().map(|window| Some(window.3 / 2)).collect();
+        let part: Vec<Option<i128>> = covered().map(|window| Some(window.3.max(0) / 2)).collect();
         let covered: Vec<ArrayRef> = vec![
             texts(covered().map(|_| Some("r"))),
             Arc::new(UInt64Array::from_iter_values(covered().map(|window| window.0))),
@@ -881,6 +900,7 @@ mod tests {
     fn a_quotient_is_rounded_half_away_from_zero_however_large_its_terms_are() {
         let of = |value: i128, divisor: i128| scaled(value, 1, divisor);
         assert_eq!([of(5, 2), of(-5, 2), of(7, 3), of(-7, 3), of(8, 3), of(4, 2)], [3, -3, 2, -2, 3, 2].map(Some));
+        assert_eq!([of(5, -2), of(-5, -2), of(7, -3), of(-8, -3), of(4, -2)], [-3, 3, -2, 3, -2].map(Some));
         // These products need 256 bits.
         let of = |value: i128| scaled(value * 10i128.pow(18), 10i128.pow(19), 10i128.pow(38));
         assert_eq!([of(25), of(-25), of(24), of(-24), of(26), of(20)], [3, -3, 2, -2, 3, 2].map(Some));
@@ -946,16 +966,7 @@ mod tests {
         fn the_operator_and_the_sql_compute_equal_rows(
             rates in prop::collection::vec(rate(), 1..4),
             pools in prop::collection::vec(pool(), 1..4),
-            series in prop::collection::vec(
-                (
-                    0..4usize,
-                    0..4usize,
-                    0..2i64,
-                    prop::option::weighted(0.2, 0..10i128.pow(13)),
-                    prop::array::uniform3(prop::option::weighted(0.8, (quantity(), quantity()))),
-                ),
-                1..9,
-            ),
+            series in prop_oneof![series(quantity), series(signed_quantity)],
             values in prop::collection::vec(prop::option::weighted(0.4, 0..2i64), 4),
         ) {
             let generated = Generated::new(&rates, &pools, &series, &values);
