@@ -54,6 +54,7 @@ fn meters() -> RuleBook {
         max_gap_seconds: 3_600,
         state_timeout_seconds: None,
         record: None,
+        signed: false,
         dimensions: vec![Dimension {
             name: dimension.to_owned(),
             kind: DimensionType::Text,

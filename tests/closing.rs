@@ -8,6 +8,7 @@
 //! | `credits` | discounts, credits, prepaid money and commitments in corrections |
 //! | `taxes` | currency, exchange rate, VAT, reverse charge and tax point of corrections |
 //! | `several_taxes` | several taxes on one line, on invoices, corrections and restatements |
+//! | `signed` | meters with negative records: refunds in the month, below zero, and after the close |
 //! | `sums` | all documents of a month together: net amounts, taxes and totals of one invoice |
 //! | `cancellations` | cancelled documents and the invoices that replace them: `conto cancel` |
 //! | `restatements` | changed rules, accounts, sellers and programs: `conto restate` |
@@ -25,6 +26,7 @@ mod numbers;
 mod restatements;
 mod several_taxes;
 mod sign_off;
+mod signed;
 mod sums;
 mod taxes;
 

@@ -12,6 +12,7 @@ mod laws;
 mod model;
 mod prices;
 mod shapes;
+mod signed;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};

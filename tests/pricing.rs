@@ -5,6 +5,7 @@
 
 mod percentiles;
 mod rate_cards;
+mod signed;
 mod unique_values;
 
 use std::path::PathBuf;

@@ -111,6 +111,19 @@ impl Catalog {
         self.streams.values().any(|stream| &*stream.meter == meter)
     }
 
+    /// The ids of all series of the wanted streams, in ascending order.
+    pub fn series_of(&self, is_wanted: impl Fn(&Stream) -> bool) -> Vec<u64> {
+        let streams: HashSet<u64> =
+            self.streams.iter().filter(|(_, stream)| is_wanted(stream)).map(|(id, _)| *id).collect();
+        if streams.is_empty() {
+            return Vec::new();
+        }
+        let of_streams = self.series.iter().filter(|(_, series)| streams.contains(&series.stream_id));
+        let mut ids: Vec<u64> = of_streams.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// The ids of the streams of a meter and a resource. A meter that counts different values has one for each value.
     pub fn streams_of(&self, meter: &str, resource_id: &str) -> HashSet<u64> {
         let is_of = |stream: &Stream| &*stream.meter == meter && &*stream.resource_id == resource_id;

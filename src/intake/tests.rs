@@ -48,6 +48,7 @@ fn rules() -> RuleBook {
         max_gap_seconds: 3_600,
         state_timeout_seconds: None,
         record: None,
+        signed: false,
         dimensions,
         unique: None,
         labels,

@@ -106,6 +106,14 @@ fn meter(table: &mut Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Op
         reader.problems.push(diagnostic.hint("cover another meter, or include units with `free_units` in a rule"));
         return None;
     }
+    if meter.signed {
+        let message = format!("meter `{}` accepts negative records, which no commitment covers", meter.name);
+        let diagnostic = Diagnostic::error("rules::covered_signed", message);
+        let diagnostic = diagnostic.at(name.place, "this meter").at(meter.declared_at.clone(), "has `signed = true`");
+        let hint = "cover another meter, or meter the negative records by a meter of their own";
+        reader.problems.push(diagnostic.hint(hint));
+        return None;
+    }
     if !3_600u32.is_multiple_of(meter.window_seconds) {
         let message = format!("the `window` of meter `{}` does not divide an hour", meter.name);
         let diagnostic = Diagnostic::error("rules::hourly_window", message);

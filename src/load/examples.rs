@@ -29,7 +29,7 @@ pub(crate) fn read(
     meters: &[Meter],
     reader: &RuleReader<'_>,
 ) -> Option<RuleExample> {
-    let head = Head::take(&mut table, reader);
+    let head = Head::take(&mut table, meter.is_some_and(|meter| meter.signed), reader);
     let counted = Counted { meter, units: *units, period: head.billing_period(), meters };
     let usage = match table.take("usage") {
         None => vec![usage_of(table, &counted.or_default_period(), reader)],
@@ -64,7 +64,7 @@ fn commitment_example(
     meters: &[Meter],
     reader: &RuleReader<'_>,
 ) -> Option<CommitmentExample> {
-    let head = Head::take(&mut table, reader);
+    let head = Head::take(&mut table, false, reader);
     let mut date = |key: &'static str| optional(table.take(key).as_ref(), |value: &Value<'_>| day(value));
     let (from, to) = (date("from"), date("to"));
     let units = Units::of_meter(meter.map(|meter| meter.unit.as_str()).unwrap_or_default());
@@ -118,7 +118,8 @@ impl Head {
         self.period.as_ref().and_then(|period| period.value.parse().ok())
     }
 
-    fn take(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Self {
+    /// `can_be_negative`: whether the result can be below zero, because the usage can.
+    fn take(table: &mut Table<'_>, can_be_negative: bool, reader: &RuleReader<'_>) -> Self {
         let place = table.place();
         let name = table.require_text("name");
         let period = table.text("period");
@@ -130,8 +131,8 @@ impl Head {
             reader.problems.push(diagnostic.at(place.clone(), "this example").hint(hint));
         }
         let has_result = cost.is_some() || net_amount.is_some();
-        let cost = optional(cost.as_ref(), Value::non_negative);
-        let net_amount = optional(net_amount.as_ref(), Value::non_negative);
+        let result = if can_be_negative { Value::decimal } else { Value::non_negative };
+        let (cost, net_amount) = (optional(cost.as_ref(), result), optional(net_amount.as_ref(), result));
         let month = period.as_ref().and_then(|period| {
             let month = Month::parse(&period.value, reader.time_zone);
             if month.is_none() {
@@ -235,7 +236,10 @@ fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader
     let seconds = counted.seconds(at.ok().flatten(), reader);
     let resource_id = table.string("resource");
     let project_id = table.string("project");
-    let quantity = table.require("quantity").and_then(|value| value.quantity(&units, In::Metered(seconds)));
+    let quantity = table.require("quantity").and_then(|value| match meter {
+        Some(meter) if meter.signed => value.signed_quantity(&units, In::Metered(seconds)),
+        _ => value.quantity(&units, In::Metered(seconds)),
+    });
     let windows_value = table.take("windows");
     let windows = optional(windows_value.as_ref(), window_count);
     let known = table.known().to_vec();

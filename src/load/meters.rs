@@ -60,6 +60,7 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
     let max_gap_seconds = table.take("max_gap").and_then(|value| max_gap(&value, reader)).unwrap_or(2 * HOUR);
     let state_timeout_seconds = table.take("state_timeout").and_then(|value| state_timeout(&value, reader));
     let record = table.take("record").and_then(|value| record(&value, aggregation, unit.as_ref(), reader));
+    let signed = table.take("signed").is_some_and(|value| signed(&value, aggregation, record.as_ref(), reader));
     let dimensions = table.take("dimensions").and_then(|value| value.table(&keys::DIMENSIONS));
     let mut dimensions: Vec<Dimension> = dimensions
         .map(|table| table.rest().iter().map(|value| dimension(value, lookups, reader)).collect())
@@ -80,6 +81,7 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
         max_gap_seconds,
         state_timeout_seconds,
         record,
+        signed,
         dimensions,
         unique,
         labels,
@@ -223,6 +225,36 @@ fn record(
         minimum: minimum.map_or(Some(Quantity::ZERO), |value| within(&value))?,
         multiple_of: multiple_of.map_or(Some(Quantity::from_units(1)), |value| within(&value))?,
     })
+}
+
+/// Reads `signed`. Only a sum without a rounding of records can take back usage.
+fn signed(
+    value: &Value<'_>,
+    aggregation: Option<Aggregation>,
+    record: Option<&RecordRounding>,
+    reader: &RuleReader<'_>,
+) -> bool {
+    if value.boolean() != Some(true) {
+        return false;
+    }
+    if let Some(aggregation) = aggregation.filter(|aggregation| !aggregation.can_be_signed()) {
+        let message = format!(
+            "`signed` accepts negative records of a sum, but the aggregation of the meter is `{}`",
+            aggregation.name()
+        );
+        let diagnostic = Diagnostic::error("rules::signed_not_added", message);
+        let hint = "write aggregation = \"sum\", or remove `signed`; negative records are then rejected";
+        reader.problems.push(diagnostic.at(value.key_place(), "only with a sum").hint(hint));
+        return false;
+    }
+    if record.is_some() {
+        let message = "`record` rounds each record up, so a negative record cannot take back a rounded one";
+        let diagnostic = Diagnostic::error("rules::signed_record", message);
+        let hint = "remove `record` and round the total of a pool with `round_quantity` in a rule, or remove `signed`";
+        reader.problems.push(diagnostic.at(value.key_place(), "not together with `record`").hint(hint));
+        return false;
+    }
+    true
 }
 
 fn dimension(value: &Value<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> Dimension {

@@ -40,6 +40,7 @@ mod rule_reader;
 mod rules;
 mod run_limits;
 mod schema;
+mod signed_pools;
 mod sources;
 mod table;
 mod term_parts;
@@ -235,6 +236,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
         found.iter().filter(|found| found.is_valid).filter_map(|found| found.rule.as_ref()).collect();
     consistency::refuse_overlap(&valid, problems);
     consistency::refuse_contradicting_pools(&valid, &meters, problems);
+    signed_pools::refuse_signed_pools(&valid, &meters, problems);
     if reader.is_complete {
         let priced = found.iter().filter_map(|found| found.prices_meter.clone()).collect();
         consistency::warn_of_unpriced_meters(&meters, &priced, problems);

@@ -192,10 +192,15 @@ pub(crate) enum In {
 impl Value<'_> {
     /// A quantity of zero or more, in quotes, with or without a unit.
     pub(crate) fn quantity(&self, units: &Units<'_>, of: In) -> Option<Quantity> {
+        self.not_negative(self.signed_quantity(units, of)?)
+    }
+
+    /// A quantity in quotes, with or without a unit. It can be negative.
+    pub(crate) fn signed_quantity(&self, units: &Units<'_>, of: In) -> Option<Quantity> {
         let Some((number, unit)) = self.as_str().map(split_unit).filter(|(_, unit)| !unit.is_empty()) else {
-            return self.non_negative();
+            return self.decimal();
         };
-        let number = self.not_negative(self.exact(number)?)?;
+        let number = self.exact(number)?;
         if units.metered.is_empty() {
             // The meter does not exist. The reader of the meter name reports this problem.
             return Some(number);

@@ -10,9 +10,9 @@ mod state_intervals;
 pub mod windows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use jiff::Timestamp;
 
 use self::samples::Samples;
@@ -25,6 +25,7 @@ use crate::metering::windows::{Day, Measure, StreamDay, StreamState, Windows};
 use crate::model::meter::{Aggregation, Meter};
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, date_of, day_number};
 use crate::model::rule_book::RuleBook;
+use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Environment, Part, Transaction};
 use crate::storage::{Commit, CommitKind, DataFile, MeterDefinition, StoredData};
@@ -83,6 +84,8 @@ async fn meter(
         metered_days.insert(day);
     }
     environment.options.progress.end();
+    let closed = metering.closed_meters;
+    register_signed_series(&environment.rules, transaction, &arrived.catalog, &closed)?;
     write_catalog(transaction, &mut arrived.catalog).await?;
     for day in metered_days {
         let partition = date_of(day).to_string();
@@ -91,6 +94,25 @@ async fn meter(
         run::check(&transaction.session, "metering/checks/no_quantity_is_negative").await?;
         run::check(&transaction.session, "metering/checks/days_add_up_to_their_windows").await?;
     }
+    Ok(())
+}
+
+/// Registers the series of the meters that accept negative records, now or at the close of a metered period. The usage
+/// of meters that were removed from the rules is kept unchanged, so their series are registered too.
+fn register_signed_series(
+    rules: &RuleBook,
+    transaction: &Transaction,
+    catalog: &Catalog,
+    closed: &ClosedMeters,
+) -> Result<(), Error> {
+    let known: BTreeSet<&str> = rules.meters.iter().map(|meter| meter.name.as_str()).collect();
+    let current = rules.meters.iter().filter(|meter| meter.signed).map(|meter| meter.name.as_str());
+    let of_closes = closed.values().flatten().flatten().filter(|(_, meter)| meter.signed);
+    let signed: BTreeSet<&str> = current.chain(of_closes.map(|(name, _)| name.as_str())).collect();
+    let series = catalog.series_of(|stream| signed.contains(&*stream.meter) || !known.contains(&*stream.meter));
+    let path = "metering/signed_series";
+    let ids: ArrayRef = Arc::new(UInt64Array::from(series));
+    transaction.session.register(path, vec![rows::batch(statement(path)?, vec![ids])?])?;
     Ok(())
 }
 

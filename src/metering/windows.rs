@@ -670,7 +670,11 @@ mod tests {
                 let mut streams = BTreeMap::new();
                 for (index, (samples, previous)) in generated.iter().enumerate() {
                     let stream_id = 100 - index as u64;
-                    let samples = stream_day(stream_id, samples.clone(), aggregation.is_additive());
+                    let mut samples = stream_day(stream_id, samples.clone(), aggregation.is_additive());
+                    if aggregation.can_be_signed() {
+                        let negative = samples.quantity.iter_mut().filter(|quantity| **quantity % 3 == 1);
+                        negative.for_each(|quantity| *quantity = -*quantity);
+                    }
                     let previous = previous.map(|(before, quantity, deleted, is_state)| StreamState {
                         stream_id,
                         measured_at: DAY.start - before,

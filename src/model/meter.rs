@@ -80,6 +80,12 @@ impl Aggregation {
         }
     }
 
+    /// Whether a meter with this aggregation can accept negative records. In a sum, a negative record takes back
+    /// earlier usage. Other aggregations would count it as a state or as a counter.
+    pub const fn can_be_signed(self) -> bool {
+        matches!(self, Self::Sum)
+    }
+
     /// Whether every record adds to the result. If so, two records of one instant with different ids are both counted.
     pub const fn is_additive(self) -> bool {
         matches!(self, Self::Sum | Self::Count)
@@ -105,6 +111,8 @@ pub struct Meter {
     pub state_timeout_seconds: Option<u32>,
     /// The rounding of each record before the sum.
     pub record: Option<RecordRounding>,
+    /// Whether records can be negative; only with [`Aggregation::Sum`].
+    pub signed: bool,
     /// The dimensions, sorted by their unique names.
     pub dimensions: Vec<Dimension>,
     /// The dimension whose values are counted; only with [`Aggregation::CountUnique`]. Each value of a resource is a
@@ -130,9 +138,9 @@ pub struct RecordRounding {
 }
 
 impl RecordRounding {
-    /// The counted quantity of a record. Zero remains zero.
+    /// The counted quantity of a record. Zero remains zero. A negative quantity remains unchanged.
     pub fn counted(self, quantity: Quantity) -> Quantity {
-        if quantity.is_zero() {
+        if quantity.is_zero() || quantity.is_negative() {
             return quantity;
         }
         let (units, multiple) = (quantity.max(self.minimum).units(), self.multiple_of.units().max(1));

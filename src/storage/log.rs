@@ -63,6 +63,9 @@ pub struct MeterDefinition {
     /// The minimum and the granularity of a record, if the meter has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<[String; 2]>,
+    /// Whether the meter accepts negative records.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
     pub source_meters: Vec<String>,
 }
 
@@ -74,6 +77,7 @@ impl MeterDefinition {
             max_gap_seconds: meter.max_gap_seconds,
             state_timeout_seconds: meter.state_timeout_seconds,
             record: meter.record.map(|record| [record.minimum.to_string(), record.multiple_of.to_string()]),
+            signed: meter.signed,
             source_meters: meter.source_meters.clone(),
         }
     }
@@ -85,12 +89,15 @@ impl MeterDefinition {
         Some(RecordRounding { minimum: number(minimum)?, multiple_of: number(multiple_of)? })
     }
 
-    /// Whether the same samples give the same quantities.
+    /// Whether the same samples give the same quantities, under the same checks.
     pub fn measures_as(&self, other: &Self) -> bool {
         let of = |definition: &Self| {
             (definition.window_seconds, definition.max_gap_seconds, definition.state_timeout_seconds)
         };
-        self.aggregation == other.aggregation && of(self) == of(other) && self.record == other.record
+        self.aggregation == other.aggregation
+            && of(self) == of(other)
+            && self.record == other.record
+            && self.signed == other.signed
     }
 }
 

@@ -46,16 +46,19 @@ pub(super) struct Shape {
     minimum: Option<Thousandths>,
     maximum: Option<Thousandths>,
     per: &'static str,
+    /// Whether the meter accepts negative records.
+    signed: bool,
     /// The rows of usage: day of January, resource, project, quantity.
     pub(super) usage: Vec<(u8, u8, u8, Thousandths)>,
 }
 
 fn text(thousandths: Thousandths) -> String {
-    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+    let sign = if thousandths < 0 { "-" } else { "" };
+    format!("{sign}{}.{:03}", thousandths.abs() / 1000, thousandths.abs() % 1000)
 }
 
 fn up_to_multiple(quantity: Thousandths, multiple: Thousandths) -> Thousandths {
-    (quantity + multiple - 1) / multiple * multiple
+    (quantity + multiple - 1).div_euclid(multiple) * multiple
 }
 
 impl Shape {
@@ -75,25 +78,29 @@ impl Shape {
 
     fn cost_of(&self, total: Thousandths) -> i128 {
         let rounded = self.round_up_to.map_or(total, |multiple| up_to_multiple(total, multiple));
-        let billable = (rounded - self.free).max(0);
+        // A total below zero is in the free units, or in the first tier.
+        let billable = if self.free > 0 { (rounded - self.free).max(0) } else { rounded };
         let mut cost = 0;
         let mut start = 0;
         for tier in &self.tiers {
             let end = tier.up_to.unwrap_or(i128::MAX);
-            let reached = billable > start && billable <= end;
+            let is_first = start == 0;
+            let reached = (billable > start || is_first) && billable <= end;
             let quantity = match self.kind {
+                Kind::Graduated if is_first => billable.min(end),
                 Kind::Graduated => (billable.min(end) - start).max(0),
                 Kind::Volume if reached => billable,
                 Kind::Volume | Kind::Stairstep => 0,
             };
             let due = match self.kind {
                 Kind::Graduated => billable > start,
-                Kind::Volume | Kind::Stairstep => reached,
+                Kind::Volume | Kind::Stairstep => reached && billable > 0,
             };
             let used = match tier.package {
                 None => quantity * tier.unit_price,
-                Some((size, true)) => (quantity + size - 1) / size * tier.unit_price * 1000,
-                Some((size, false)) => quantity / size * tier.unit_price * 1000,
+                Some((size, true)) if quantity > 0 => (quantity + size - 1) / size * tier.unit_price * 1000,
+                // Below zero, only complete packages count.
+                Some((size, _)) => quantity / size * tier.unit_price * 1000,
             };
             let of_tier = used + if due { tier.flat_fee * 1000 } else { 0 };
             let limit = tier.max_amount.filter(|_| self.kind != Kind::Stairstep);
@@ -114,7 +121,7 @@ impl Shape {
             r#"
                 [[rule]]
                 id = "r{number}"
-                meter = "m"
+                meter = "{}"
                 when = "shape = '{number}'"
                 sku = "r{number}"
                 service = "S"
@@ -122,6 +129,7 @@ impl Shape {
                 tiers = "{kind}"
                 free_units = "{}"
                 "#,
+            if self.signed { "signed" } else { "m" },
             self.per,
             text(self.free)
         );
@@ -168,13 +176,14 @@ impl Shape {
             .unwrap();
         }
         let cost = self.cost();
+        let sign = if cost < 0 { "-" } else { "" };
         rule + &format!(
             r#"
             ]
-            cost = "{}.{:06}"
+            cost = "{sign}{}.{:06}"
             "#,
-            cost / 1_000_000,
-            cost % 1_000_000
+            cost.abs() / 1_000_000,
+            cost.abs() % 1_000_000
         )
     }
 }
@@ -204,9 +213,27 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
                 })
                 .collect();
             let maximum = maximum.map(|maximum| maximum.max(minimum.unwrap_or(0)));
-            Shape { kind, tiers, free, round_up_to, minimum, maximum, per, usage }
+            Shape { kind, tiers, free, round_up_to, minimum, maximum, per, signed: false, usage }
         },
     )
+}
+
+/// A shape with usage of a meter that accepts negative records. In a pool of an account, such a meter has only unit
+/// prices.
+fn signed_shape() -> impl Strategy<Value = Shape> {
+    (shape(), prop::collection::vec(any::<bool>(), 6)).prop_map(|(shape, negative)| {
+        let mut shape = Shape { signed: true, ..shape };
+        for (row, is_negative) in shape.usage.iter_mut().zip(negative) {
+            row.3 = if is_negative { -row.3 } else { row.3 };
+        }
+        if shape.per == "account" {
+            (shape.minimum, shape.maximum) = (None, None);
+            for tier in &mut shape.tiers {
+                (tier.flat_fee, tier.package, tier.max_amount) = (0, None, None);
+            }
+        }
+        shape
+    })
 }
 
 pub(super) const METER: &str = r#"
@@ -216,6 +243,13 @@ pub(super) const METER: &str = r#"
     unit = "unit"
     source_meters = ["m"]
     dimensions.shape = { from = ["shape"] }
+
+    [[meter]]
+    name = "signed"
+    aggregation = "sum"
+    signed = true
+    unit = "unit"
+    dimensions.shape = { from = ["shape"] }
     "#;
 
 proptest! {
@@ -223,7 +257,7 @@ proptest! {
 
     #[test]
     fn a_pool_costs_the_same_in_parts_as_in_the_integer_model(
-        shapes in prop::collection::vec(shape(), 60)
+        shapes in prop::collection::vec(prop_oneof![shape(), signed_shape()], 60)
     ) {
         let rules: Vec<String> = shapes.iter().enumerate().map(|(number, shape)| shape.rule(number)).collect();
         let file = RuleFile {

@@ -16,10 +16,10 @@
 --         sample_count       BIGINT not null
 --
 -- Each record counts for its own series. Minimum and granularity apply to a single record, so they are applied before
--- the sum. A record with the quantity zero counts as zero.
+-- the sum. A record with the quantity zero counts as zero, and a negative record counts unchanged.
 WITH raised AS (
   SELECT series_id, charge_date, window_start, window_end,
-         CASE WHEN quantity = 0 THEN quantity
+         CASE WHEN quantity <= 0 THEN quantity
               ELSE GREATEST(quantity, CAST($record_minimum AS DECIMAL(28,9))) END AS quantity
   FROM windowed_sample
 ),
@@ -29,7 +29,7 @@ divided AS (
 ),
 rounded AS (
   SELECT series_id, charge_date, window_start, window_end,
-         CASE WHEN remainder = 0 THEN quantity
+         CASE WHEN remainder <= 0 THEN quantity
               ELSE CAST(quantity + (CAST($record_multiple AS DECIMAL(28,9)) - remainder)
                          AS DECIMAL(28,9)) END AS quantity
   FROM divided

@@ -40,7 +40,13 @@ pub(in crate::cli) struct QuoteCommand {
     rule: String,
 
     /// A number in the unit of the meter, or with a unit that converts to it exactly, such as "150 GB"
-    #[arg(long, value_name = "NUMBER [UNIT]", required_unless_present = "usage", conflicts_with = "usage")]
+    #[arg(
+        long,
+        value_name = "NUMBER [UNIT]",
+        required_unless_present = "usage",
+        conflicts_with = "usage",
+        allow_hyphen_values = true
+    )]
     quantity: Option<String>,
 
     /// The value of a dimension; repeat it for each dimension that the price depends on
@@ -197,7 +203,7 @@ impl QuoteCommand {
         }
         let text = self.quantity.as_deref().unwrap_or_default();
         let marks = NumberMarks::default();
-        let quantity = quantity_of(text, marks, &units_of(rule, meter), self.seconds(None, zone)?)?;
+        let quantity = quantity_of(text, marks, (rule, meter), self.seconds(None, zone)?)?;
         Ok(ExampleUsage {
             meter: None,
             at: None,
@@ -228,10 +234,20 @@ fn units_of<'a>(rule: &'a Rule, meter: &'a Meter) -> Units<'a> {
     Units { metered: &meter.unit, priced: Some(&rule.pricing_unit), is_multiplied }
 }
 
-/// A quantity in metered units, from `1500` or `1500 GB`.
-fn quantity_of(text: &str, marks: NumberMarks, units: &Units<'_>, seconds: i64) -> Result<Quantity, Failure> {
+/// A quantity in metered units, from `1500` or `1500 GB`. Only a signed meter accepts a negative quantity.
+fn quantity_of(
+    text: &str,
+    marks: NumberMarks,
+    (rule, meter): (&Rule, &Meter),
+    seconds: i64,
+) -> Result<Quantity, Failure> {
+    let units = units_of(rule, meter);
     let (number, unit) = split_unit(text);
     let number = parse_quantity(number, marks)?;
+    if number.is_negative() && !meter.signed {
+        let hint = format!("usage of meter `{}` is zero or more, because the meter has no `signed = true`", meter.name);
+        return Err(usage_error(format!("the quantity {text} is negative"), hint));
+    }
     let metered = units.metered;
     units.metered(number, unit, Some(seconds)).map_err(|error| {
         let counted = format!("`{metered}`, the unit of the meter");
@@ -324,8 +340,7 @@ fn refuse_outside(usage: &[ExampleUsage], period: Option<&str>, zone: &TimeZone)
 fn parse_quantity(text: &str, marks: NumberMarks) -> Result<Quantity, Failure> {
     let canonical = marks.canonical(text).ok_or(ParseDecimalError::Malformed);
     match canonical.and_then(|canonical| Quantity::parse_exact(&canonical)) {
-        Ok(quantity) if !quantity.is_negative() => Ok(quantity),
-        Ok(_) => Err(usage_error(format!("the quantity {text} is negative"), "usage is zero or more")),
+        Ok(quantity) => Ok(quantity),
         Err(error) => {
             let plain = || "write digits with a decimal point, such as 1500.5".to_owned();
             Err(usage_error(format!("`{text}` {error}"), marks.expected().unwrap_or_else(plain)))
@@ -425,7 +440,7 @@ impl QuoteCommand {
                     }
                 }
             }
-            row.quantity = quantity_of(quantity, dialect.numbers, &units_of(rule, meter), self.seconds(row.at, zone)?)?;
+            row.quantity = quantity_of(quantity, dialect.numbers, (rule, meter), self.seconds(row.at, zone)?)?;
             usage.push(row);
         }
         if usage.is_empty() || !header.iter().any(|name| name == "quantity") {

@@ -16,7 +16,7 @@ use crate::intake::deduplicate::pending_samples::{PendingSample, PendingSamples,
 use crate::intake::formats::id::digest_of_id;
 use crate::intake::record::{Measured, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
-use crate::intake::resolve::record_group::{BoundMeter, RecordGroupId, SeenLabel, accepts_quantity, quantity_problem};
+use crate::intake::resolve::record_group::{BoundMeter, RecordGroupId, SeenLabel, quantity_problem};
 use crate::intake::sample::Sample;
 use crate::model::evidence::Evidence;
 use crate::model::identifier::{canonical_id, canonical_text};
@@ -434,6 +434,7 @@ impl<'a> Collector<'a> {
             bucket: (stream_ref.stream_id % self.buckets) as u32,
             max_gap: i64::from(binding.meter.max_gap_seconds) * 1_000_000,
             aggregation: binding.meter.aggregation,
+            signed: binding.meter.signed,
             has_labels: !binding.labels.is_empty(),
             has_next: false,
         }
@@ -696,12 +697,10 @@ impl RecordSink for Collector<'_> {
             return false;
         }
         let mut index = group.first as usize;
-        while accepts_quantity(self.bound_meters[index].aggregation, measured.quantity)
-            && self.bound_meters[index].has_next
-        {
+        while self.bound_meters[index].accepts_quantity(measured.quantity) && self.bound_meters[index].has_next {
             index += 1;
         }
-        if !accepts_quantity(self.bound_meters[index].aggregation, measured.quantity) {
+        if !self.bound_meters[index].accepts_quantity(measured.quantity) {
             return false;
         }
         self.counts().read += 1;
@@ -743,6 +742,11 @@ mod tests {
 
     /// Meters of the source meter `ip.floating`, one for each aggregation.
     fn bindings() -> Bindings {
+        bindings_of(|_| false)
+    }
+
+    /// The same meters, of which some are signed.
+    fn bindings_of(signed: impl Fn(Aggregation) -> bool) -> Bindings {
         let source = SourceText::new("meters.toml", "");
         let meter = |aggregation: Aggregation| Meter {
             name: aggregation.name().to_owned(),
@@ -754,6 +758,7 @@ mod tests {
             max_gap_seconds: 3_600,
             state_timeout_seconds: None,
             record: None,
+            signed: signed(aggregation),
             dimensions: Vec::new(),
             unique: None,
             labels: Vec::new(),
@@ -824,6 +829,27 @@ mod tests {
     }
 
     #[test]
+    fn a_signed_meter_accepts_negative_quantities_up_to_its_bound() {
+        let bindings = bindings_of(|aggregation| aggregation == Aggregation::Sum);
+        let mut collector = collector(&bindings);
+        let largest = 1_000_000_000_000_000_000i64;
+        for whole in [-1, -largest, -largest - 1] {
+            collector.record(&record(Quantity::from_integer(whole)), || Cow::Borrowed(b"raw"));
+        }
+        assert!(collector.failure.is_none());
+        let of_sum: Vec<(Reason, &str)> = collector
+            .rejected
+            .iter()
+            .filter(|record| record.meter.as_deref() == Some("sum"))
+            .map(|record| (record.reason, record.detail.as_str()))
+            .collect();
+        let detail = "the quantity -1000000000000000001 is less than -1000000000000000000, the smallest value of the \
+                      meter `sum`; divide it in the `select` of the source, and write a larger unit than `1` in the \
+                      meter";
+        assert_eq!(of_sum, [(Reason::QuantityOutOfRange, detail)]);
+    }
+
+    #[test]
     fn a_negative_quantity_is_rejected_by_meters_that_read_the_value() {
         let bindings = bindings();
         let mut collector = collector(&bindings);
@@ -844,8 +870,10 @@ mod tests {
         let rejected: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
         assert_eq!(rejected, ["sum", "max", "min", "mean", "last", "increase", "time_weighted"]);
         assert!(collector.rejected.iter().all(|record| (record.reason, record.line) == (Reason::NegativeQuantity, 7)));
-        let detail = "the quantity -1 is negative; the meter `sum` expects a quantity of zero or more";
-        assert_eq!(collector.rejected[0].detail, detail);
+        let detail = "the quantity -1 is negative; the meter `max` expects a quantity of zero or more";
+        assert_eq!(collector.rejected[1].detail, detail);
+        let with_remedy = detail.replace("max", "sum") + "; write `signed = true` in the meter to accept it";
+        assert_eq!(collector.rejected[0].detail, with_remedy);
         let counts = &collector.files[0].1;
         assert_eq!((counts.read, counts.samples, counts.rejected), (1, 11, 7));
     }

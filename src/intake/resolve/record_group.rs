@@ -29,6 +29,8 @@ pub struct BoundMeter {
     /// In microseconds.
     pub max_gap: i64,
     pub aggregation: Aggregation,
+    /// Whether the meter accepts negative records.
+    pub signed: bool,
     pub has_labels: bool,
     /// Whether the next bound meter belongs to the same group.
     pub has_next: bool,
@@ -46,23 +48,43 @@ pub struct SeenLabel {
     pub latest: Option<(i64, String)>,
 }
 
-/// Whether a quantity is within the range of an aggregation.
-pub fn accepts_quantity(aggregation: Aggregation, quantity: Quantity) -> bool {
-    !aggregation.reads_value() || (!quantity.is_negative() && quantity <= aggregation.largest_value())
+impl BoundMeter {
+    pub fn accepts_quantity(&self, quantity: Quantity) -> bool {
+        accepts_quantity(self.aggregation, self.signed, quantity)
+    }
+}
+
+/// Whether a quantity is within the range of an aggregation. The range of a signed meter has the same bound in both
+/// directions.
+fn accepts_quantity(aggregation: Aggregation, signed: bool, quantity: Quantity) -> bool {
+    let largest = aggregation.largest_value().units();
+    let smallest = if signed { -largest } else { 0 };
+    !aggregation.reads_value() || (smallest..=largest).contains(&quantity.units())
 }
 
 /// The problem with a record's quantity, if the meter cannot aggregate it.
 pub fn quantity_problem(meter: &Meter, quantity: Quantity) -> Option<(Reason, String)> {
-    if accepts_quantity(meter.aggregation, quantity) {
+    if accepts_quantity(meter.aggregation, meter.signed, quantity) {
         return None;
     }
+    let largest = meter.aggregation.largest_value();
+    if quantity.is_negative() && meter.signed {
+        let detail = format!(
+            "the quantity {quantity} is less than -{largest}, the smallest value of the meter `{}`; divide it in the \
+             `select` of the source, and write a larger unit than `{}` in the meter",
+            meter.name, meter.unit
+        );
+        return Some((Reason::QuantityOutOfRange, detail));
+    }
     if quantity.is_negative() {
+        let remedy =
+            if meter.aggregation.can_be_signed() { "; write `signed = true` in the meter to accept it" } else { "" };
         let meter = &meter.name;
-        let detail =
-            format!("the quantity {quantity} is negative; the meter `{meter}` expects a quantity of zero or more");
+        let detail = format!(
+            "the quantity {quantity} is negative; the meter `{meter}` expects a quantity of zero or more{remedy}"
+        );
         return Some((Reason::NegativeQuantity, detail));
     }
-    let largest = meter.aggregation.largest_value();
     let detail = format!(
         "the quantity {quantity} is greater than {largest}, the largest value of the meter `{}`; divide it in the \
          `select` of the source, and write a larger unit than `{}` in the meter",

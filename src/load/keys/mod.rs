@@ -57,6 +57,9 @@ pub(crate) enum Kind {
 pub(crate) const DECIMAL: Kind = Kind::Pattern(r"^\s*\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$");
 /// A number in quotes, with or without a sign, which is read exactly.
 pub(crate) const SIGNED_DECIMAL: Kind = Kind::Pattern(r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$");
+/// A decimal number with or without a unit, such as `-150 GB`, which can be negative. The reader checks the sign.
+pub(crate) const SIGNED_QUANTITY: Kind =
+    Kind::Pattern(r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?(\s*[^0-9\s.+-].*)?$");
 /// A decimal number with or without a unit, such as `150 GB`. The reader checks the unit.
 pub(crate) const QUANTITY: Kind =
     Kind::Pattern(r"^\s*\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?(\s*[^0-9\s.+-].*)?$");

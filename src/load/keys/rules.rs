@@ -58,6 +58,7 @@ const METER_KEYS: &[Key] = &[
     key("max_gap", DURATION, "Longest time that a sample stays valid without a next one, up to 24h.").default("2h"),
     key("state_timeout", DURATION, "Longest time that a reported state stays valid without another event, from 1h."),
     key("record", Kind::Table(&RECORD), "Rounding of each record before records are added."),
+    key("signed", Kind::Boolean, "Whether a sum accepts negative records, which take back usage.").default("false"),
     key("unique", Kind::Text, "Dimension whose different values are counted, with the aggregation count_unique."),
     key("dimensions", Kind::Table(&DIMENSIONS), "Metadata by which rules distinguish usage."),
     key("labels", TEXTS, "Metadata that usage reports show and rules ignore."),

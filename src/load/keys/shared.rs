@@ -1,6 +1,6 @@
 //! Keys that rules and terms share: tiers, examples and their usage.
 
-use super::{DECIMAL, Key, Kind, MONTH, QUANTITY, TEXTS, TableKeys, key, table};
+use super::{DECIMAL, Key, Kind, MONTH, QUANTITY, SIGNED_DECIMAL, SIGNED_QUANTITY, TEXTS, TableKeys, key, table};
 
 pub(super) const PATH: Key = key("path", Kind::Text, "Path of the CSV file.").required();
 
@@ -39,9 +39,10 @@ pub(super) const EXAMPLE_NAME: Key = key("name", Kind::Text, "What the example s
 
 pub(super) const EXAMPLE_PERIOD: Key = key("period", MONTH, "Billing period of the example, such as 2026-10.");
 
-pub(super) const EXAMPLE_COST: Key = key("cost", DECIMAL, "Expected exact cost, before rounding.");
+pub(super) const EXAMPLE_COST: Key = key("cost", SIGNED_DECIMAL, "Expected exact cost, before rounding.");
 
-pub(super) const EXAMPLE_NET_AMOUNT: Key = key("net_amount", DECIMAL, "Expected sum of the rounded invoice lines.");
+pub(super) const EXAMPLE_NET_AMOUNT: Key =
+    key("net_amount", SIGNED_DECIMAL, "Expected sum of the rounded invoice lines.");
 
 pub(super) const EXAMPLE_USAGES: Key =
     key("usage", Kind::List(&Kind::Table(&EXAMPLE_USAGE)), "Several usages, instead of one in the example itself.");
@@ -54,7 +55,7 @@ pub(super) const USAGE_RESOURCE: Key = key("resource", Kind::Text, "Id of the re
 
 pub(super) const USAGE_PROJECT: Key = key("project", Kind::Text, "Id of the project.");
 
-pub(super) const USAGE_QUANTITY: Key = key("quantity", QUANTITY, "Metered quantity.");
+pub(super) const USAGE_QUANTITY: Key = key("quantity", SIGNED_QUANTITY, "Metered quantity.");
 
 pub(super) const USAGE_WINDOWS: Key =
     key("windows", Kind::Integer(1, 44_700), "Number of consecutive windows with this usage.").default("1");
@@ -74,7 +75,7 @@ pub(super) const EXAMPLE_USAGE_KEYS: &[Key] = &[
     USAGE_METER,
     USAGE_RESOURCE,
     USAGE_PROJECT,
-    key("quantity", QUANTITY, "Metered quantity.").required(),
+    key("quantity", SIGNED_QUANTITY, "Metered quantity.").required(),
     USAGE_WINDOWS,
 ];
 

@@ -112,7 +112,7 @@ fn errors_of_meters() {
         meter,
     ), @r#"
     windw = '1h'
-        rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (keys: name, aggregation, unit, source_meters, source_unit, window, max_gap, state_timeout, record, dimensions, labels, unique)
+        rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (keys: name, aggregation, unit, source_meters, source_unit, window, max_gap, state_timeout, record, signed, dimensions, labels, unique)
     window = '7m'
         rules::bad_window | m.toml:5:10 | `window` is `7m`, expected whole minutes that divide a day | write a duration such as 5m, 15m, 30m, 1h, 2h or 24h
     window = 'hourly'

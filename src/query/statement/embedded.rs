@@ -88,6 +88,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "ledger/posting",
     "metering/stream_state",
     "metering/previous_stream_state",
+    "metering/signed_series",
     "metering/checks/days_add_up_to_their_windows",
     "metering/checks/no_quantity_is_negative",
     "metering/described_sample",

@@ -1,0 +1,5 @@
+-- signed_series: a series of a meter that accepts negative records, or that was removed from the rules.
+--
+-- grain   series_id
+-- by      src/metering/mod.rs
+-- writes  series_id  BIGINT UNSIGNED not null
