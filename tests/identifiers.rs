@@ -153,6 +153,34 @@ fn ids_and_dimensions_have_one_form_in_every_source_and_in_accounts_and_rules() 
     }
 }
 
+/// The rows are listed for each file and field. `conto status` shows them with the number of their files.
+#[test]
+fn changed_ids_are_rows() {
+    let lake = lake("csv", "").config("[[source]]\nname = \"events\"\nformat = \"csv\"\npath = \"in/*\"\n");
+    let (_, _, content) = cases().remove(0);
+    lake.put("in/usage", &content);
+    // The same ids in another file.
+    let other = String::from_utf8(content).unwrap().replace("2026-10-05", "2026-10-06");
+    lake.put("in/other", other);
+    lake.run(PERIOD);
+    let rows = lake.rows("changed_id");
+    let mut changed: Vec<[&str; 4]> =
+        rows.iter().map(|row| ["field", "delivered", "stored", "id_count"].map(|name| &row[name][..])).collect();
+    changed.sort_unstable();
+    let of_file = [["project_id", "cafe\u{301} ", "caf\u{e9}", "1"], ["resource_id", " r-1", "r-1", "1"]];
+    assert_eq!(changed, [of_file[0], of_file[0], of_file[1], of_file[1]]);
+    let status = lake.succeeds(&["status"]);
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+    for expected in ["events project_id \"cafe\\u{301} \" \"caf\u{e9}\" 2", "events resource_id \" r-1\" \"r-1\" 2"] {
+        assert!(words(&status).contains(expected), "{status}");
+    }
+    let status = lake.json(&["status"]);
+    assert_eq!(status["changed_ids"]["without_row"], 0, "{status}");
+    // A second run reads no file and keeps the rows.
+    lake.run(PERIOD);
+    assert_eq!(lake.rows("changed_id").len(), 4);
+}
+
 #[test]
 fn a_run_states_how_many_ids_it_changed() {
     let (format, keys, content) = cases().remove(0);

@@ -36,8 +36,11 @@ use crate::intake::deduplicate::stored_deliveries::{self, PLACES};
 use crate::intake::deduplicate::successors::{deliveries_of, successor};
 
 use crate::error::Error;
+use crate::intake::record::IdField;
 use crate::intake::resolve::binding::Bindings;
-use crate::intake::resolve::collector::{Adjustment, Collector, Counts, Labels, RejectedRecord, add_label};
+use crate::intake::resolve::collector::{
+    Adjustment, ChangedIdsOfFile, Collector, Counts, Labels, RejectedRecord, add_label,
+};
 use crate::intake::sample::{Delivery, Sample};
 use crate::intake::sources::discover::{self, IngestedFiles, InputFile};
 use crate::intake::sources::servers;
@@ -516,6 +519,11 @@ async fn write_outcome(
     unmetered.push(unmetered_rows(&collector.files)?);
     transaction.replace("intake/input_file", "all", 0, &file_rows).await?;
     transaction.replace("intake/unmetered_record", "all", 0, &unmetered).await?;
+    if !collector.changed_ids.is_empty() {
+        let mut changed = rows_of_other_files(transaction, "changed_id", &again).await?;
+        changed.push(changed_id_rows(collector)?);
+        transaction.replace("intake/changed_id", "all", 0, &changed).await?;
+    }
     let mut rejected = collector.rejected.clone();
     rejected.sort();
     let rejected = rejected_rows(&rejected)?;
@@ -564,20 +572,37 @@ async fn write_outcome(
 
 /// The ids of each source that were delivered with blanks or in another Unicode form.
 fn changed_ids(files: &[InputFile], collector: &Collector<'_>) -> Vec<ChangedIds> {
-    let mut by_source: BTreeMap<&str, (HashSet<u64>, &(String, String))> = BTreeMap::new();
-    for file in files {
-        let Some(changed) = collector.changed_ids.get(&file.id) else { continue };
-        let (digests, example) = by_source.entry(&file.source).or_insert_with(|| (HashSet::new(), &changed.example));
+    let source_of: HashMap<u64, &str> = files.iter().map(|file| (file.id, file.source.as_str())).collect();
+    let mut by_source: BTreeMap<&str, (HashSet<u64>, (&String, &String))> = BTreeMap::new();
+    for ((file, _), changed) in &collector.changed_ids {
+        let Some((source, first)) = source_of.get(file).zip(changed.first.first_key_value()) else { continue };
+        let (digests, example) = by_source.entry(source).or_insert_with(|| (HashSet::new(), first));
         digests.extend(&changed.digests);
-        *example = (*example).min(&changed.example);
+        *example = (*example).min(first);
     }
-    let summary = |(source, (digests, example)): (&str, (HashSet<u64>, &(String, String)))| ChangedIds {
+    let summary = |(source, (digests, example)): (&str, (HashSet<u64>, (&String, &String)))| ChangedIds {
         source: source.to_owned(),
         ids: digests.len() as u64,
         delivered: example.0.clone(),
         read_as: example.1.clone(),
     };
     by_source.into_iter().map(summary).collect()
+}
+
+/// The rows of `changed_id` for the files of this run.
+fn changed_id_rows(collector: &Collector<'_>) -> Result<RecordBatch, Error> {
+    let files = collector.changed_ids.iter();
+    let changed: Vec<(&(u64, IdField), &ChangedIdsOfFile, &String, &String)> = files
+        .flat_map(|(place, changed)| changed.first.iter().map(move |(id, stored)| (place, changed, id, stored)))
+        .collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(changed.iter().map(|(place, ..)| place.0))),
+        Arc::new(StringArray::from_iter_values(changed.iter().map(|(place, ..)| place.1.name()))),
+        Arc::new(StringArray::from_iter_values(changed.iter().map(|(_, _, delivered, _)| delivered))),
+        Arc::new(StringArray::from_iter_values(changed.iter().map(|(.., stored)| stored))),
+        Arc::new(Int64Array::from_iter_values(changed.iter().map(|(_, of_file, ..)| of_file.digests.len() as i64))),
+    ];
+    rows::batch(statement("intake/changed_id")?, columns)
 }
 
 /// The committed rows of a relation, without the rows of the given files.

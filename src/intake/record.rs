@@ -34,6 +34,23 @@ impl SampleKind {
     }
 }
 
+/// A field of a record that contains an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IdField {
+    Project,
+    Resource,
+}
+
+impl IdField {
+    /// The name of the field in relations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Project => "project_id",
+            Self::Resource => "resource_id",
+        }
+    }
+}
+
 /// A usage record, borrowed from the reader's buffer.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -109,8 +126,8 @@ pub trait RecordSink {
     /// Whether a meter measures this source meter. Readers check this before they read other fields of a record.
     fn is_metered(&self, source_meter: &str) -> bool;
 
-    /// The canonical form of a delivered resource or project. The sink of a run counts the ids that it changes.
-    fn canonical_id<'i>(&mut self, delivered: &'i str) -> Cow<'i, str> {
+    /// The canonical form of a delivered resource or project. The sink of a run lists the ids that it changes.
+    fn canonical_id<'i>(&mut self, delivered: &'i str, _field: IdField) -> Cow<'i, str> {
         canonical_id(delivered)
     }
 

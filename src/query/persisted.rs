@@ -13,6 +13,7 @@ const PERSISTED: [&str; 38] = [
     "intake/label",
     "intake/rejected_record",
     "intake/unmetered_record",
+    "intake/changed_id",
     "intake/unread_input",
     "intake/watermark",
     "intake/retracted_file",

@@ -1,5 +1,6 @@
 //! `conto status`: the commits and relations of the lake.
 
+mod changed_ids;
 mod gaps;
 mod incomplete_lifecycles;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::Serialize;
 
+use self::changed_ids::ChangedIds;
 use super::print::grouped;
 use crate::billed_period::BilledPeriod;
 use crate::cli::clock::examined_at;
@@ -46,6 +48,8 @@ struct Status {
     unread_inputs: Vec<UnreadStatus>,
     /// The findings of open months beyond the limits of `[run]`.
     exceeded_limits: Vec<ExceededStatus>,
+    #[serde(skip_serializing_if = "ChangedIds::is_empty")]
+    changed_ids: ChangedIds,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,6 +146,7 @@ impl StatusCommand {
             relations: relations.collect(),
             unread_inputs,
             exceeded_limits,
+            changed_ids: ChangedIds::read(&lake, &snapshot).await?,
         };
         print(context, &status);
         Ok(())
@@ -210,6 +215,7 @@ fn print(context: &Context, status: &Status) {
         let rows: Vec<Vec<String>> = status.exceeded_limits.iter().map(cells).collect();
         printer.table(&["period", "finding"], &rows, &[]);
     }
+    status.changed_ids.print(printer);
 }
 
 /// The newest open months with drafts, as many as a run bills, and the current month.

@@ -22,7 +22,7 @@ use crate::intake::formats::json_template::JsonTemplates;
 use crate::intake::formats::nested::{ElementPlace, name_of_list};
 use crate::intake::formats::unit::canonical_unit;
 use crate::intake::formats::{messagepack, quantity, timestamp, usage_columns};
-use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::record::{IdField, ReadCounts, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::rejection_reason::Reason;
 use crate::model::evidence::Evidence;
 use crate::model::identifier::{self, canonical_id};
@@ -547,8 +547,8 @@ impl<S: RecordSink> Reader<'_, S> {
         let kind = sample.text(&wanted.kind.slots);
         let unit = sample.optional(&wanted.unit.slots, &wanted.unit.name)?.unwrap_or_default();
         sample.optional(&wanted.project_id.slots, &wanted.project_id.name)?;
-        let project_id = sample.id(&wanted.project_id.slots).map(|id| self.sink.canonical_id(id));
-        let resource_id = self.sink.canonical_id(resource_id);
+        let project_id = sample.id(&wanted.project_id.slots).map(|id| self.sink.canonical_id(id, IdField::Project));
+        let resource_id = self.sink.canonical_id(resource_id, IdField::Resource);
         let mut record_id = wanted.record_id(sample)?;
         if let Some(element) = element {
             let id = element.record_id(record_id.as_deref(), &resource_id, measured_at);

@@ -16,7 +16,7 @@ use crate::intake::formats::unit::canonical_unit;
 use crate::intake::formats::usage_columns;
 use crate::intake::formats::usage_columns::{Columns, UsageError};
 use crate::intake::formats::{quantity, timestamp};
-use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection};
+use crate::intake::record::{IdField, ReadCounts, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
 use crate::model::dialect::{Dialect, Suggestion, other_byte_order_mark};
 use crate::model::identifier::canonical_id;
@@ -333,7 +333,7 @@ fn record(
     let amount = usage_columns::required(cell(columns.quantity), "quantity")?;
     let measured_at = timestamp::read(time, &dialect.clock, "")?;
     let quantity = quantity::read(amount, dialect.numbers)?;
-    let project_id = usage_columns::id(text(columns.project_id)).map(|id| sink.canonical_id(id));
+    let project_id = usage_columns::id(text(columns.project_id)).map(|id| sink.canonical_id(id, IdField::Project));
     let record_id = usage_columns::stated(text(columns.record_id)).map(canonical_id);
     let fields: Vec<_> =
         columns.fields.iter().map(|index| usage_columns::stated(text(*index)).map(Cow::Borrowed)).collect();
@@ -342,7 +342,7 @@ fn record(
         kind: usage_columns::kind(text(columns.kind)),
         unit: canonical_unit(source_meter, usage_columns::stated(text(columns.unit)).unwrap_or_default()),
         project_id: project_id.as_deref(),
-        resource_id: &sink.canonical_id(resource_id),
+        resource_id: &sink.canonical_id(resource_id, IdField::Resource),
         measured_at,
         quantity,
         record_id: record_id.as_deref(),

@@ -33,7 +33,7 @@ use crate::intake::formats::unit::canonical_unit;
 use crate::intake::formats::usage_columns;
 use crate::intake::formats::usage_columns::{Columns, UsageError};
 use crate::intake::formats::{quantity, timestamp};
-use crate::intake::record::{Measured, ReadCounts, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::record::{IdField, Measured, ReadCounts, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::dialect::{Clock, Dialect, NumberMarks};
@@ -645,8 +645,8 @@ impl Rows {
             source_meter,
             kind: usage_columns::kind(self.kind.get(row)),
             unit: canonical_unit(source_meter, usage_columns::stated(self.unit.get(row)).unwrap_or_default()),
-            project_id: usage_columns::id(self.project_id.get(row)).map(|id| sink.canonical_id(id)),
-            resource_id: sink.canonical_id(resource_id),
+            project_id: usage_columns::id(self.project_id.get(row)).map(|id| sink.canonical_id(id, IdField::Project)),
+            resource_id: sink.canonical_id(resource_id, IdField::Resource),
             record_id: measured.record_id.map(canonical_id),
             measured,
         }))

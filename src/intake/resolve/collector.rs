@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::intake::deduplicate::merge::{Conflict, DedupResult};
 use crate::intake::deduplicate::pending_samples::{PendingSample, PendingSamples, StreamRef};
 use crate::intake::formats::id::digest_of_id;
-use crate::intake::record::{Measured, Record, RecordSink, Rejection};
+use crate::intake::record::{IdField, Measured, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::{BoundMeter, RecordGroupId, SeenLabel, quantity_problem};
 use crate::intake::sample::Sample;
@@ -70,13 +70,30 @@ pub struct Adjustment {
 /// Labels by date, stream and name, each with its time and value. The latest record with a value wins.
 pub type Labels = BTreeMap<(DayNumber, u64, Arc<str>), (i64, String)>;
 
-/// The ids of a file that were delivered with blanks or in another Unicode form.
-#[derive(Debug)]
+/// The number of changed ids of a file and field that are kept as rows.
+pub const MOST_CHANGED_IDS: usize = 100;
+
+/// The ids of a file and field that were delivered with blanks or in another Unicode form.
+#[derive(Debug, Default)]
 pub struct ChangedIdsOfFile {
     /// Digests of the delivered ids.
     pub digests: HashSet<u64>,
-    /// The first of the delivered ids in alphabetical order, and its canonical form.
-    pub example: (String, String),
+    /// The first delivered ids in alphabetical order, with their canonical forms; at most [`MOST_CHANGED_IDS`].
+    pub first: BTreeMap<String, String>,
+}
+
+impl ChangedIdsOfFile {
+    fn add(&mut self, delivered: &str, canonical: &str) {
+        let is_new = self.digests.insert(xxh3_64(delivered.as_bytes()));
+        let is_full = self.first.len() >= MOST_CHANGED_IDS;
+        if !is_new || (is_full && self.first.last_key_value().is_some_and(|(last, _)| delivered > last.as_str())) {
+            return;
+        }
+        self.first.insert(delivered.to_owned(), canonical.to_owned());
+        if is_full {
+            self.first.pop_last();
+        }
+    }
 }
 
 /// The collected samples, labels and rejections of all files of a run.
@@ -120,8 +137,8 @@ pub struct Collector<'a> {
     key: Vec<u8>,
     /// The first instant whose samples are retained, in microseconds. Earlier records are rejected as too late.
     pub retained_from: i64,
-    /// The ids of each file that were delivered with blanks or in another Unicode form.
-    pub changed_ids: BTreeMap<u64, ChangedIdsOfFile>,
+    /// The ids of each file and field that were delivered with blanks or in another Unicode form.
+    pub changed_ids: BTreeMap<(u64, IdField), ChangedIdsOfFile>,
     /// The first error that must stop the run. The methods of a sink return no errors.
     pub failure: Option<Error>,
 }
@@ -648,17 +665,12 @@ impl RecordSink for Collector<'_> {
         &self.bindings.deciding_fields
     }
 
-    fn canonical_id<'i>(&mut self, delivered: &'i str) -> Cow<'i, str> {
+    fn canonical_id<'i>(&mut self, delivered: &'i str, field: IdField) -> Cow<'i, str> {
         let canonical = canonical_id(delivered);
         // UUIDs in capitals are common and cannot be confused with other ids.
         if canonical != delivered && !canonical.eq_ignore_ascii_case(delivered) {
             let file = self.files[self.file()].0;
-            let example = || (delivered.to_owned(), canonical.clone().into_owned());
-            let new = || ChangedIdsOfFile { digests: HashSet::new(), example: example() };
-            let changed = self.changed_ids.entry(file).or_insert_with(new);
-            if changed.digests.insert(xxh3_64(delivered.as_bytes())) && delivered < changed.example.0.as_str() {
-                changed.example = example();
-            }
+            self.changed_ids.entry((file, field)).or_default().add(delivered, &canonical);
         }
         canonical
     }
@@ -797,6 +809,25 @@ mod tests {
         [(1, 7), (1, 8), (2, 7), (1, 7)].into_iter().for_each(|(file, line)| reject(file, line));
         let locations: Vec<(u64, u64)> = collector.rejected.iter().map(|row| (row.input_file_id, row.line)).collect();
         assert_eq!(locations, [(1, 7), (1, 8), (2, 7)]);
+    }
+
+    /// 150 changed ids, in descending order and twice each: the first 100 in alphabetical order have a row.
+    #[test]
+    fn a_file_keeps_its_first_changed_ids_and_counts_all() {
+        let bindings = bindings();
+        let mut collector = collector(&bindings);
+        for number in (0..150).rev().chain(0..150) {
+            assert_eq!(collector.canonical_id(&format!("r-{number:03} "), IdField::Resource), format!("r-{number:03}"));
+        }
+        collector.canonical_id(" p", IdField::Project);
+        collector.canonical_id("unchanged", IdField::Project);
+        collector.canonical_id("0A1B2C3D-0000-4000-8000-0123456789AB", IdField::Project);
+        let resources = &collector.changed_ids[&(1, IdField::Resource)];
+        assert_eq!((resources.digests.len(), resources.first.len()), (150, MOST_CHANGED_IDS));
+        assert_eq!(resources.first.first_key_value(), Some((&"r-000 ".to_owned(), &"r-000".to_owned())));
+        assert_eq!(resources.first.last_key_value(), Some((&"r-099 ".to_owned(), &"r-099".to_owned())));
+        let projects: Vec<(&String, &String)> = collector.changed_ids[&(1, IdField::Project)].first.iter().collect();
+        assert_eq!(projects, [(&" p".to_owned(), &"p".to_owned())]);
     }
 
     fn record(quantity: Quantity) -> Record<'static> {

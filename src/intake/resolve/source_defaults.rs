@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::intake::record::{Measured, Record, RecordSink, Rejection};
+use crate::intake::record::{IdField, Measured, Record, RecordSink, Rejection};
 use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::identifier::{self, canonical_id};
 use crate::model::meter::FieldPath;
@@ -47,8 +47,8 @@ impl<S: RecordSink> RecordSink for WithDefaults<'_, S> {
         self.sink.is_metered(source_meter)
     }
 
-    fn canonical_id<'i>(&mut self, delivered: &'i str) -> Cow<'i, str> {
-        self.sink.canonical_id(delivered)
+    fn canonical_id<'i>(&mut self, delivered: &'i str, field: IdField) -> Cow<'i, str> {
+        self.sink.canonical_id(delivered, field)
     }
 
     fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>) {

@@ -48,6 +48,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "intake/series",
     "intake/stream",
     "intake/unmetered_record",
+    "intake/changed_id",
     "intake/unread_input",
     "intake/watermark",
     "intake/withdrawn_sample",

@@ -33,7 +33,7 @@ use super::json::{self, JsonError, Selection, Value};
 use super::{quantity, timestamp};
 use crate::intake::formats::json_objects;
 use crate::intake::formats::json_objects::ObjectReader;
-use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::record::{IdField, ReadCounts, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::rejection_reason::Reason;
 use crate::model::evidence::Evidence;
 use crate::model::identifier::{self, canonical_id};
@@ -267,8 +267,8 @@ impl<S: RecordSink> Reader<'_, S> {
 
     /// Passes on a record for each source meter and instant of a message.
     fn emit_records(&mut self, resource: &ResourceMessage<'_>, line: u64, raw: &str) {
-        let resource_id = self.sink.canonical_id(resource.resource_id);
-        let project_id = resource.project_id.map(|id| self.sink.canonical_id(id));
+        let resource_id = self.sink.canonical_id(resource.resource_id, IdField::Resource);
+        let project_id = resource.project_id.map(|id| self.sink.canonical_id(id, IdField::Project));
         for measured in resource.kind.measures {
             if !self.sink.is_metered(measured.source_meter) {
                 self.unmetered(measured.source_meter);

@@ -1,0 +1,12 @@
+-- changed_id: an id of a file with blanks or in another Unicode form, and the form that is stored.
+--
+-- grain   input_file_id, field, delivered
+-- by      src/intake
+-- writes  input_file_id  BIGINT UNSIGNED not null
+--         field          TEXT not null              resource_id or project_id
+--         delivered      TEXT not null
+--         stored         TEXT not null              without blanks at either end, in Unicode normal form C
+--         id_count       BIGINT not null            different changed ids of the file and field, with or without a row
+--
+-- A file and field has rows for the first hundred of its changed ids, in alphabetical order. A UUID in capitals has no
+-- row, because it cannot be confused with another id. A text such as `NULL` is an absent id and has no row.
