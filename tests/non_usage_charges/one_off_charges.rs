@@ -422,3 +422,56 @@ fn a_charge_of_a_suspended_account_is_issued_by_the_restatement() {
     assert_eq!(lake.sql("SELECT sku, net_amount FROM invoice_line ORDER BY sku"), ["EGRESS 1", "once 25"]);
     lake.assert_audited(&[OCTOBER]);
 }
+
+/// Four hours at 12.50 are given back: -50.00, beside 1.00 of usage and 60.00 of setup. Without tax it is 11.00, and
+/// with 20 % it is 13.20. The charge of an internal account is reported, but on no invoice. A charge at a price of zero
+/// is a line of 0.00.
+#[test]
+fn hours_are_given_back_and_internal_charges_are_reported() {
+    let accounts = acme("invoice_per = 'account'") + &account("ours", "internal = true\nprojects = ['own']");
+    let charges = r#"
+        [[charge]]
+        id = "hours"
+        date = 2026-10-20
+        account = "acme"
+        quantity = "-4"
+        unit = "hour"
+        unit_price = "12.50"
+        reason = "not needed"
+
+        [[charge]]
+        id = "setup"
+        date = 2026-10-31
+        account = "acme"
+        amount = "60.00"
+
+        [[charge]]
+        id = "training"
+        date = 2026-10-31
+        account = "acme"
+        unit = "day"
+        unit_price = "0"
+
+        [[charge]]
+        id = "transfer"
+        date = 2026-10-05
+        project = "own"
+        amount = "9.00"
+        "#;
+    let lake = lake(&accounts, charges);
+    lake.run(OCTOBER);
+    let expected = [
+        "2026-10-acme: hours charge=hours -4 hour at 12.5 per 1: -50.0000",
+        "2026-10-acme: setup charge=setup 1  at 60 per 1: 60.0000",
+        "2026-10-acme: training charge=training 1 day at 0 per 1: 0.0000",
+        "2026-10-acme: EGRESS  10 GB at 0.1 per 1: 1.0000",
+    ];
+    assert_eq!(lines(&lake, OCTOBER), expected);
+    assert_eq!(totals(&lake, OCTOBER), ["DRAFT-2026-10-acme draft 0 0 13.2"]);
+    let usage = lake.document(OCTOBER, "usage.csv");
+    assert!(
+        usage.contains("2026-10-05,ours,own,,,Fees,transfer,1,,1,,9.00,9.00,EUR,internal,charge=transfer,"),
+        "{usage}"
+    );
+    lake.assert_audited(&[OCTOBER]);
+}
