@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use super::page_inputs::{PageInputs, ProjectKey, ProjectRows, exchange_rate, generated_by, project_of};
 use super::relations::Relations;
 use crate::documents::render::{
-    AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy,
-    LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument, TaxBreakdown,
-    invoice_json,
+    AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, FactoredPrice, InvoiceLine, InvoicePage,
+    Issued, LineBy, LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument,
+    TaxBreakdown, invoice_json,
 };
 use crate::error::Error;
 use crate::model::account::Account;
@@ -37,12 +37,22 @@ pub(super) fn invoices(
     for row in rows::each(&relations.one_off_charge) {
         reasons.insert(row.text("charge_id")?, row.optional_text("reason")?);
     }
+    let mut factored_prices = BTreeMap::new();
+    for row in rows::each(&relations.factored_price) {
+        let price = FactoredPrice {
+            base_unit_price: shown_price(row.decimal("base_unit_price")?),
+            factor: row.decimal::<12>("factor")?.to_string(),
+            currency: row.text("price_currency")?.to_owned(),
+        };
+        factored_prices.insert(price_key(row)?, price);
+    }
     for row in rows::each(&relations.invoice_line) {
         let amounts = Amounts::of(row.text("currency")?);
         let account_id = row.text("account_id")?;
         let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
         let mut line = invoice_line(row, project, amounts)?;
         line.one_off = one_off(row, &reasons)?;
+        line.factored_price = factored_prices.get(&price_key(row)?).cloned();
         if let Some(reference) = references.get(&(row.text("invoice_number")?, row.number("line_number")?)) {
             line.correction = line_correction(row, *reference)?;
         }
@@ -96,6 +106,16 @@ pub(super) fn invoices(
         page.lines.iter_mut().for_each(|line| line.correction = None);
     }
     Ok(pages)
+}
+
+/// The columns of a line and of `factored_price` that determine the parts of a unit price.
+type PriceKey<'a> = ([&'a str; 5], Option<&'a str>, UnitPrice);
+
+fn price_key(row: Row<'_>) -> Result<PriceKey<'_>, Error> {
+    let texts = ["account_id", "component", "sku", "line_by", "price_currency"];
+    let [account_id, component, sku, line_by, currency] = texts.map(|name| row.text(name));
+    let texts = [account_id?, component?, sku?, line_by?, currency?];
+    Ok((texts, row.optional_text("project_id")?, row.decimal("contracted_unit_price")?))
 }
 
 /// Negates the amounts of a credit note. These amounts are negative in the ledger and positive on the document.
@@ -227,6 +247,7 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         unit: row.text("unit")?.to_owned(),
         unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },
         unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
+        factored_price: None,
         net_amount: amounts.text(row.decimal("net_amount")?),
         one_off: None,
         correction: None,

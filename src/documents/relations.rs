@@ -30,6 +30,7 @@ pub(super) struct Relations {
     pub period_summary: Vec<RecordBatch>,
     pub exchange_rate: Vec<RecordBatch>,
     pub unconverted_currency: Vec<RecordBatch>,
+    pub factored_price: Vec<RecordBatch>,
     /// The operator's decisions about the closes of the period.
     pub close_decisions: Vec<CloseDecision>,
 }
@@ -69,6 +70,7 @@ impl Relations {
             period_summary: rows("report/period_summary").await?,
             exchange_rate: session.rows_of("invoicing/exchange_rate").await?,
             unconverted_currency: costs("report/unconverted_currency").await?,
+            factored_price: session.rows_of("rating/factored_price").await?,
             close_decisions: transaction.close_decisions(context.period),
         })
     }

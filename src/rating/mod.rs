@@ -40,12 +40,14 @@ use self::pricer::{Priced, Pricer};
 pub use self::rate_selection::select_rates;
 use self::rating_inputs::{ListPrices, RatingInputs};
 use crate::error::Error;
+use crate::model::rule::Pricing;
 use crate::query::{Parameters, Session, statement};
 use crate::run::{self, Context, Transaction};
 use crate::storage::DataFile;
 
 /// The relations of the whole period that later stages read.
-const LATER_STAGE_RELATIONS: [&str; 4] = ["payer_series", "non_usage_charge", "one_off_charge", "rate"];
+const LATER_STAGE_RELATIONS: [&str; 5] =
+    ["payer_series", "non_usage_charge", "one_off_charge", "rate", "factored_price"];
 
 /// The checks on every account batch. The operator [`AccountBatch`] runs first. The statements run only if the operator
 /// does not confirm all invariants.
@@ -64,6 +66,13 @@ pub async fn rate(context: &Context, transaction: &mut Transaction, series: Reco
     context.options.progress.begin("Rating", 1);
     let stage = transaction.session.scope()?;
     let inputs = RatingInputs::prepare(context, transaction, &stage, series, &context.rules).await?;
+    if context.rules.rules.iter().any(|rule| matches!(rule.pricing, Pricing::Factor(_))) {
+        stage.register("rating/rate_tier", vec![inputs.rate_tier.clone()])?;
+        stage.register("rating/applicable_rate", inputs.applicable_rate.clone())?;
+        stage.materialize("rating/factored_price", Parameters::none()).await?;
+    } else {
+        stage.register_nothing("rating/factored_price")?;
+    }
     let partition = context.period.to_string();
     let batch_count = inputs.account_batches.count;
     context.options.progress.begin("Rating", batch_count as u64);

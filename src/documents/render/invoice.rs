@@ -166,6 +166,9 @@ pub struct InvoiceLine {
     pub unit_price: Option<String>,
     /// The number of units that the price is for (BT-149), such as `1000`; none for a price of one unit.
     pub unit_price_per: Option<String>,
+    /// The parts of the unit price; none for a price without factors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factored_price: Option<FactoredPrice>,
     pub net_amount: String,
     /// The one-off charge of the line.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,6 +188,17 @@ pub struct OneOff {
     /// The reason of a compensation. The reason of other charges is not for the buyer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// A unit price as the product of a price and of factors, such as the factor of a zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FactoredPrice {
+    /// The price before the factors, for as many units as the unit price.
+    pub base_unit_price: String,
+    /// The product of all factors.
+    pub factor: String,
+    /// The currency of the price as an ISO 4217 code.
+    pub currency: String,
 }
 
 /// The corrected period and document of a line.

@@ -22,6 +22,8 @@ pub(super) struct LineOnPage {
     unit_price_per: Option<String>,
     /// The name of the unit after `unit_price_per`.
     unit_of_price: Option<String>,
+    /// The price before the factors, if there are factors.
+    base_unit_price: Option<String>,
     /// The name of the metered unit, if the page shows the exact quantity because its own quantity is rounded.
     exact_unit: Option<String>,
     /// The quantity where the tier of the line starts.
@@ -66,6 +68,8 @@ impl InvoicePage {
             }
             None => (None, None),
         };
+        let factored_price = line.factored_price.as_ref();
+        let base_unit_price = factored_price.map(|price| unit.price(&price.base_unit_price, per)).transpose()?;
         let QuantityOnPage { quantity, unit: unit_name, exact_unit } = in_unit(&line.quantity)?;
         let tier = line.line_by.iter().find(|property| property.name == "above");
         Ok(LineOnPage {
@@ -75,6 +79,7 @@ impl InvoicePage {
             unit_price,
             unit_of_price: unit_price_per.as_deref().map(|per| names.of(&unit.name, per)),
             unit_price_per,
+            base_unit_price: base_unit_price.map(|(price, _)| price),
             exact_unit,
             tier_start: tier.map(|tier| in_unit(&tier.value)).transpose()?,
         })
@@ -102,6 +107,7 @@ fn is_at_other_price(line: &InvoiceLine, other: &InvoiceLine) -> bool {
         quantity: String::new(),
         unit_price: None,
         unit_price_per: None,
+        factored_price: None,
         net_amount: String::new(),
         ..line.clone()
     };

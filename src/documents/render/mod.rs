@@ -41,8 +41,9 @@ pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
 };
 pub use invoice::{
-    AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy,
-    LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument, TaxBreakdown,
+    AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, FactoredPrice, InvoiceLine, InvoicePage,
+    Issued, LineBy, LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument,
+    TaxBreakdown,
 };
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{

@@ -26,6 +26,7 @@ pub(crate) fn line(number: u32, quantity: &str, unit_price: &str, net_amount: &s
         unit: "instance-hour".to_owned(),
         unit_price: Some(unit_price.to_owned()),
         unit_price_per: None,
+        factored_price: None,
         net_amount: net_amount.to_owned(),
         one_off: None,
         correction: None,
@@ -331,6 +332,55 @@ fn an_invoice_shows_units_that_people_use() {
     report.skus[0].unit = "B".to_owned();
     let html = pages("fr").render_usage_report(&report).unwrap();
     assert!(html.contains("148,15") && html.contains(">Go<") && html.contains(">instance-heures<"));
+}
+
+/// 0.00000000005 × 1.1 per byte is 0.05 × 1.1 per GB.
+#[test]
+fn a_price_with_factors_shows_its_parts() {
+    let factored = |currency: &str| FactoredPrice {
+        base_unit_price: "0.00000000005".to_owned(),
+        factor: "1.1".to_owned(),
+        currency: currency.to_owned(),
+    };
+    let mut page = invoice();
+    page.lines[0] = InvoiceLine {
+        unit: "B".to_owned(),
+        factored_price: Some(factored("EUR")),
+        ..line(1, "148150000000", "0.000000000055", "8.15")
+    };
+    page.lines[1].factored_price = Some(FactoredPrice { base_unit_price: "0.09".to_owned(), ..factored("USD") });
+    for (language, expected) in [
+        (
+            "en",
+            [
+                "0.055",
+                "base price <span class=\"nowrap\">0.05 × 1.1<",
+                "base price <span class=\"nowrap\">0.09 USD × 1.1<",
+            ],
+        ),
+        (
+            "de",
+            [
+                "0,055",
+                "Grundpreis <span class=\"nowrap\">0,05 × 1,1<",
+                "Grundpreis <span class=\"nowrap\">0,09 USD × 1,1<",
+            ],
+        ),
+        (
+            "fr",
+            [
+                "0,055",
+                "prix de base <span class=\"nowrap\">0,05 × 1,1<",
+                "prix de base <span class=\"nowrap\">0,09 USD × 1,1<",
+            ],
+        ),
+    ] {
+        let html = pages(language).render_invoice(&page).unwrap();
+        for text in expected {
+            assert!(html.contains(text), "{language}: {text}");
+        }
+    }
+    assert!(invoice_json(&page).unwrap().contains("\"base_unit_price\": \"0.00000000005\""));
 }
 
 #[test]

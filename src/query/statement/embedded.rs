@@ -128,6 +128,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "rating/covered_window",
     "rating/earlier_non_usage_charge",
     "rating/factor_match",
+    "rating/factored_price",
     "rating/committed_charge",
     "rating/idle_pool",
     "rating/line_running_total",
