@@ -7,7 +7,7 @@ use crate::model::config::Config;
 use crate::model::period::{BillingPeriod, Calendar};
 use crate::query::{Session, persisted_of, statement};
 use crate::run::register_verified;
-use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
+use crate::storage::{DataFile, Lake, Snapshot};
 
 /// A read session over the relations of a billed period.
 #[derive(Debug)]
@@ -29,8 +29,7 @@ impl BilledPeriod {
     pub async fn open(config: &Config, period: BillingPeriod) -> Result<Option<Self>, Error> {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
-        let has = |kind| snapshot.last(kind, &period.to_string()).is_some();
-        if !has(CommitKind::Billing) && !has(CommitKind::Close) {
+        if snapshot.last_documents(&period.to_string()).is_none() {
             return Ok(None);
         }
         let books = Self::new(lake, snapshot, period)?;

@@ -6,6 +6,7 @@
 //! | `blockers` | blockers of a close: missing usage, rejected records, earlier months that are still open |
 //! | `late_usage` | usage that arrives late or is retracted: credit notes, invoices, the next invoice |
 //! | `credits` | discounts, credits, prepaid money and commitments in corrections |
+//! | `final_invoices` | the final invoice of an account that leaves during an open month |
 //! | `taxes` | currency, exchange rate, VAT, reverse charge and tax point of corrections |
 //! | `several_taxes` | several taxes on one line, on invoices, corrections and restatements |
 //! | `signed` | meters with negative records: refunds in the month, below zero, and after the close |
@@ -20,6 +21,7 @@ mod blockers;
 mod cancellations;
 mod committed_inputs;
 mod credits;
+mod final_invoices;
 mod integrity;
 mod late_usage;
 mod numbers;

@@ -89,8 +89,8 @@ mod relations;
 mod reports; // slow
 mod resellers; // slow
 mod rules;
-mod same_bytes; // slow
 mod run_limits; // slow
+mod same_bytes; // slow
 mod samples; // slow
 mod servers; // slow
 mod sources; // slow

@@ -69,12 +69,9 @@ impl CancelCommand {
             force: false,
             remark: None,
             approved_by: self.approved_by.clone(),
+            account: None,
         });
-        let cancel = CancelOptions {
-            numbers: self.numbers.clone(),
-            is_reissued: !self.without_reissue,
-            remark,
-        };
+        let cancel = CancelOptions { numbers: self.numbers.clone(), is_reissued: !self.without_reissue, remark };
         let summary = pipeline::cancel(config, rules, cancel, approved, options).await?;
         self.memory_limit.check();
         print(context, &summary);

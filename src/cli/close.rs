@@ -24,11 +24,15 @@ use crate::pipeline::CloseOptions;
 /// Invoice numbers have no gaps, and each document has the digest of the previous one. A closed month keeps its rules,
 /// accounts and taxes. Late usage is rated by them. The difference to the issued documents is issued as credit notes
 /// and invoices, which name the corrected document. Without a difference, nothing is committed.
+///
+/// With --account, only the final documents of one account are issued, and the month stays open for all others. The
+/// account must have ended before the issue date.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     conto close --period 2026-10 --issue-date 2026-11-02 --dry-run\n  \
     conto close --period 2026-10 --issue-date 2026-11-02 --approved-by \"A. Meyer\"\n  \
-    conto close --period 2026-10 --issue-date 2026-11-02 --force --reason \"the test cloud has no prices\"")]
+    conto close --period 2026-10 --issue-date 2026-11-02 --force --reason \"the test cloud has no prices\"\n  \
+    conto close --period 2026-11 --account C-1003 --issue-date 2026-11-16")]
 pub(super) struct CloseCommand {
     /// The month to close, such as 2026-10
     #[arg(long, value_name = "YYYY-MM")]
@@ -41,7 +45,11 @@ pub(super) struct CloseCommand {
     #[command(flatten)]
     future: FutureIssueDate,
 
-    /// The date of taxes and exchange rates, printed on the documents; by default the last day of the month
+    /// Issue only the final invoice of this account, which has ended
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
+
+    /// The date of taxes and exchange rates, printed on the documents; by default the last day of the month or account
     #[arg(long, value_name = "YYYY-MM-DD")]
     tax_point: Option<Date>,
 
@@ -128,9 +136,9 @@ impl CloseCommand {
         let (config, rules) = context.read_all()?;
         self.future.check(self.issue_date, &config)?;
         let options = context.options(self.memory_limit.bytes);
-        let (issue_date, tax_point) = (self.issue_date, self.tax_point);
+        let (issue_date, tax_point, account) = (self.issue_date, self.tax_point, self.account);
         let (remark, approved_by) = (self.reason, self.approved_by);
-        let closing = CloseOptions { issue_date, tax_point, force: self.force, remark, approved_by };
+        let closing = CloseOptions { issue_date, tax_point, force: self.force, remark, approved_by, account };
         if self.dry_run {
             let preview = pipeline::preview_close(config, rules, self.period, closing, options).await?;
             self.memory_limit.check();
@@ -156,6 +164,7 @@ impl RestateCommand {
             force: false,
             remark: self.reason.clone(),
             approved_by: self.approved_by.clone(),
+            account: None,
         });
         let summary = pipeline::restate(config, rules, self.period, approved, options).await?;
         self.memory_limit.check();
@@ -191,13 +200,13 @@ fn print(context: &Context, summary: &CloseSummary) {
             ));
         }
         (Some(sequence), []) if summary.was_closed => {
-            let period = &summary.period;
+            let period = &of_period(summary);
             printer.line(&format!("No document of {period} needs a correction; its books now have the new usage."));
             printer.line(&format!("Committed as {sequence}."));
         }
         (Some(sequence), []) => printer.line(&format!("Closed without a document. Committed as {sequence}.")),
         (None, _) if summary.changes.is_empty() => {
-            printer.line(&format!("No document of {} needs a correction.", summary.period));
+            printer.line(&format!("No document of {} needs a correction.", of_period(summary)));
         }
         (None, _) => {}
     }
@@ -207,6 +216,17 @@ fn print(context: &Context, summary: &CloseSummary) {
     }
     if let Some(directory) = &summary.directory {
         printer.line(&format!("{directory}/index.html"));
+    }
+    if summary.account.is_some() && summary.commit.is_some() {
+        printer.talk(&format!("hint: {0} stays open; `conto close --period {0}` closes it", summary.period));
+    }
+}
+
+/// The month, or one account in the month.
+fn of_period(summary: &CloseSummary) -> String {
+    match &summary.account {
+        Some(account) => format!("{account} in {}", summary.period),
+        None => summary.period.clone(),
     }
 }
 

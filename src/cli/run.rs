@@ -252,6 +252,7 @@ fn print(context: &Context, summary: &Summary, with_intake: bool) {
     }
     groups.extend(billing_groups(summary));
     printer.groups(&groups);
+    print_changes(context, &summary.changes);
     match (summary.intake.intake_commit, summary.billing_commit) {
         (None, None) => printer.line("Nothing changed since the last run."),
         (intake, billing) => {
@@ -300,7 +301,12 @@ fn billing_groups(summary: &Summary) -> Vec<Group> {
         ],
     }];
     let mut pairs = totals(&summary.totals);
-    for (name, documents) in [("carried forward", summary.carried_forward), ("without an amount", summary.skipped)] {
+    let counts = [
+        ("carried forward", summary.carried_forward),
+        ("without an amount", summary.skipped),
+        ("already issued", summary.issued),
+    ];
+    for (name, documents) in counts {
         if documents > 0 {
             pairs.push((name, count(usize::try_from(documents).unwrap_or(usize::MAX), "document")));
         }

@@ -22,8 +22,8 @@ use arrow::compute::filter_record_batch;
 use jiff::civil::Date;
 
 use super::correction::{
-    ALLOWANCE, ChangeCause, DocumentPayers, DocumentSide, HEADER, INVOICE, IssuedAmounts, LINE, TAX_BREAKDOWN,
-    check_not_suspended, difference_without, is_compared, issued_tax_total, line_references,
+    ALLOWANCE, ChangeCause, Corrected, DocumentPayers, DocumentSide, HEADER, INVOICE, IssuedAmounts, LINE,
+    TAX_BREAKDOWN, check_not_suspended, difference_without, is_compared, issued_tax_total, line_references,
 };
 use super::issued::{DRAFT, Issued, in_chain_order, originals, written_off};
 use super::payer::{Payer, payer_of};
@@ -180,7 +180,7 @@ pub async fn cancel(
     let session = &transaction.session;
     let old_invoice = of(issued, INVOICE);
     check_not_suspended(context, transaction, old_invoice).await?;
-    let payers = DocumentPayers::of(&session.rows_of(INVOICE).await?, old_invoice)?;
+    let payers = DocumentPayers::of(&session.rows_of(INVOICE).await?, old_invoice, Corrected::Period)?;
     let known = [session.rows_of(APPLIED_TAX).await?, of(issued, APPLIED_TAX).to_vec()].concat();
     let lines = DocumentSide::read(session, issued, LINE).await?;
     let allowances = DocumentSide::read(session, issued, ALLOWANCE).await?;
@@ -237,7 +237,8 @@ async fn unbilled_cost(
     ] {
         with_cancellation.entry(path.to_owned()).or_default().extend(added.iter().cloned());
     }
-    let rest = difference_without(context, transaction, &with_cancellation, ChangeCause::Usage, written_off).await?;
+    let (of, cause) = (Corrected::Period, ChangeCause::Usage);
+    let rest = difference_without(of, context, transaction, &with_cancellation, cause, written_off).await?;
     if rest.changes.is_empty() {
         return Ok(rest.documents.unbilled_cost);
     }

@@ -47,7 +47,7 @@ impl Change {
     }
 }
 
-/// The usage that changed since the period was last closed.
+/// The usage that changed since documents were last issued.
 #[derive(Debug, Default)]
 pub(super) struct ChangedUsage {
     of_lines: BTreeMap<LineKey, Change>,
@@ -55,10 +55,8 @@ pub(super) struct ChangedUsage {
 }
 
 impl ChangedUsage {
-    /// Compares the current metered usage with the metered usage at the last close. The session must contain the rated
-    /// usage.
-    pub(super) async fn since_the_close(context: &Context, transaction: &Transaction) -> Result<Self, Error> {
-        let Some(close) = context.mode.closed().map(|closed| usage_of(closed)) else { return Ok(Self::default()) };
+    /// Compares the current metered usage with the metered usage at a close. The session must contain the rated usage.
+    pub(super) async fn since(close: u64, context: &Context, transaction: &Transaction) -> Result<Self, Error> {
         let retracted = retracted_days(context, transaction, close).await?;
         let scope = transaction.session.scope()?;
         let lake = &transaction.lake;

@@ -10,12 +10,12 @@ use crate::error::{Error, count};
 use crate::model::close_blocker::{BlockerKind, CloseBlocker};
 use crate::model::config::Origin;
 use crate::model::money::{Amount, Cost, places_of_code};
-use crate::model::period::BillingPeriod;
+use crate::model::period::{BillingPeriod, day_number};
 use crate::model::terms::CARRIED_FORWARD;
 use crate::model::unread_input::printable;
 use crate::query::Parameters;
 use crate::rows;
-use crate::run::{Context, Transaction};
+use crate::run::{Context, Transaction, final_invoices};
 use crate::storage::CommitKind;
 
 /// The close blockers of a period.
@@ -25,7 +25,8 @@ pub async fn find_close_blockers(
     date: Date,
 ) -> Result<Vec<CloseBlocker>, Error> {
     let mut blockers = Vec::new();
-    if date < context.period.end() {
+    let scope = Scope::of(context);
+    if date < context.period.end() && context.account.is_none() {
         let last = context.period.last_day();
         let detail = format!("{} ends on {last}, but the issue date is {date}", context.period);
         blockers.push(CloseBlocker::new(BlockerKind::PeriodNotEnded, detail).about(context.period.to_string()));
@@ -33,8 +34,7 @@ pub async fn find_close_blockers(
     let limits = context.config.closing.clone();
     missing_usage(context, transaction, &mut blockers).await?;
     let period = context.period.to_string();
-    let unrated: u64 =
-        transaction.files_where("unrated_usage", |file| file.partition == period).iter().map(|f| f.rows).sum();
+    let unrated = unrated_rows(&scope, transaction, &period).await?;
     if unrated > limits.max_unrated {
         let detail = format!(
             "{} {} no price, more than `max_unrated` = {}: \
@@ -50,13 +50,20 @@ pub async fn find_close_blockers(
     let suspended = transaction.read("suspended_account", |file| file.partition == period).await?;
     for row in rows::each(&suspended) {
         let account_id = row.text("account_id")?;
+        if !scope.contains(account_id) {
+            continue;
+        }
         let detail = format!("the account `{account_id}` is suspended: {}", row.text("detail")?);
         let blocker = CloseBlocker::new(BlockerKind::SuspendedAccount, detail).about(account_id);
         let cost: Cost = row.decimal("contracted_cost")?;
         let of_cost = |blocker: CloseBlocker, currency| blocker.of_cost(cost.to_text(2), currency);
         blockers.push(if cost.is_zero() { blocker } else { of_cost(blocker, row.text("price_currency")?) });
     }
-    out_of_order(context.period, transaction, &mut blockers).await?;
+    out_of_order(context.period, &scope, transaction, &mut blockers).await?;
+    if context.account.is_some() {
+        // The usage of a project after the end of its account, or without an account, is not part of a final invoice.
+        return Ok(blockers);
+    }
     let unassigned_projects = unassigned_projects(context, transaction).await?;
     if unassigned_projects.len() as u64 > limits.max_unattributed {
         let named: Vec<&str> = unassigned_projects.iter().take(5).map(String::as_str).collect();
@@ -72,6 +79,59 @@ pub async fn find_close_blockers(
     Ok(blockers)
 }
 
+/// The accounts whose documents are issued, or were issued.
+enum Scope {
+    All,
+    Accounts(BTreeSet<String>),
+}
+
+impl Scope {
+    /// The account of the context, or all payers.
+    fn of(context: &Context) -> Self {
+        context.account.as_ref().map_or(Self::All, |account| Self::Accounts(BTreeSet::from([account.clone()])))
+    }
+
+    fn contains(&self, account: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Accounts(accounts) => accounts.contains(account),
+        }
+    }
+
+    /// The accounts with issued documents in another period; `None` if it has no issued documents.
+    fn issued_in(transaction: &Transaction, period: &str) -> Option<Self> {
+        if transaction.snapshot.last(CommitKind::Close, period).is_some() {
+            return Some(Self::All);
+        }
+        let accounts: BTreeSet<String> = final_invoices(&transaction.snapshot, period).into_keys().collect();
+        (!accounts.is_empty()).then_some(Self::Accounts(accounts))
+    }
+
+    /// The accounts of both scopes.
+    fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, Self::All) => Self::All,
+            (Self::All, Self::Accounts(accounts)) | (Self::Accounts(accounts), Self::All) => {
+                Self::Accounts(accounts.clone())
+            }
+            (Self::Accounts(one), Self::Accounts(other)) => Self::Accounts(one & other),
+        }
+    }
+}
+
+/// The number of usage rows without a price.
+async fn unrated_rows(scope: &Scope, transaction: &Transaction, period: &str) -> Result<u64, Error> {
+    if matches!(scope, Scope::All) {
+        let files = transaction.files_where("unrated_usage", |file| file.partition == period);
+        return Ok(files.iter().map(|file| file.rows).sum());
+    }
+    let mut unrated = 0;
+    for row in rows::each(&transaction.read("unrated_usage", |file| file.partition == period).await?) {
+        unrated += u64::from(row.optional_text("account_id")?.is_some_and(|account| scope.contains(account)));
+    }
+    Ok(unrated)
+}
+
 /// Adds the blockers of months that are closed in the wrong order.
 ///
 /// Two months depend on each other if one charges fees of the other in advance, both use a credit, or an amount is
@@ -79,23 +139,27 @@ pub async fn find_close_blockers(
 /// closed. Other months can be closed in any order.
 async fn out_of_order(
     this: BillingPeriod,
+    scope: &Scope,
     transaction: &Transaction,
     blockers: &mut Vec<CloseBlocker>,
 ) -> Result<(), Error> {
     let period = this.to_string();
     let mut billed: BTreeMap<&str, bool> = BTreeMap::new();
     for commit in transaction.snapshot.commits() {
-        if let (CommitKind::Billing | CommitKind::Close, Some(other)) = (commit.kind, commit.period.as_deref()) {
+        let has_documents = matches!(commit.kind, CommitKind::Billing | CommitKind::FinalInvoice | CommitKind::Close);
+        if let Some(other) = commit.period.as_deref().filter(|_| has_documents) {
             *billed.entry(other).or_default() |= commit.kind == CommitKind::Close;
         }
     }
-    let balances = PeriodBalances::read(transaction, this).await?;
     for (other, is_closed) in billed {
         let Ok(month) = other.parse::<BillingPeriod>() else { continue };
         if other < period.as_str() && !is_closed {
+            let balances = PeriodBalances::read(transaction, this, scope).await?;
             balances.add_earlier_month(transaction, month, blockers).await?;
         }
-        if other > period.as_str() && is_closed {
+        if let Some(issued) = Scope::issued_in(transaction, other).filter(|_| other > period.as_str()) {
+            let both = scope.and(&issued);
+            let balances = PeriodBalances::read(transaction, this, &both).await?;
             balances.add_later_month(transaction, month, blockers).await?;
         }
     }
@@ -103,21 +167,24 @@ async fn out_of_order(
 }
 
 /// The balances of one period that affect other periods.
-struct PeriodBalances {
+struct PeriodBalances<'a> {
     period: BillingPeriod,
+    /// The accounts of the balances.
+    scope: &'a Scope,
     credits: BTreeMap<String, CreditUse>,
     brought_forward: BTreeMap<String, CarriedForward>,
     carried_forward: BTreeMap<String, CarriedForward>,
 }
 
-impl PeriodBalances {
-    async fn read(transaction: &Transaction, period: BillingPeriod) -> Result<Self, Error> {
+impl<'a> PeriodBalances<'a> {
+    async fn read(transaction: &Transaction, period: BillingPeriod, scope: &'a Scope) -> Result<Self, Error> {
         let name = period.to_string();
         Ok(Self {
             period,
-            credits: credits_of(transaction, &name).await?,
-            brought_forward: brought_forward_in(transaction, &name).await?,
-            carried_forward: carried_forward_from(transaction, &name).await?,
+            scope,
+            credits: credits_of(transaction, &name, scope).await?,
+            brought_forward: brought_forward_in(transaction, &name, scope).await?,
+            carried_forward: carried_forward_from(transaction, &name, scope).await?,
         })
     }
 
@@ -131,17 +198,17 @@ impl PeriodBalances {
         let (period, other) = (self.period, month.to_string());
         let open = format!("{other} is billed but not closed, and");
         let blocker = |detail| CloseBlocker::new(BlockerKind::EarlierMonthOpen, detail).about(&other);
-        if month.end() == period.start() && !fees_of(transaction, month, period).await?.is_empty() {
+        if month.end() == period.start() && !fees_of(transaction, month, period, self.scope).await?.is_empty() {
             blockers.push(blocker(format!("{open} charges fees of {period} in advance: close {other} first")));
         }
-        for (document, amount) in carried_forward_from(transaction, &other).await? {
+        for (document, amount) in carried_forward_from(transaction, &other, self.scope).await? {
             if self.brought_forward.contains_key(&document) {
                 let detail =
                     format!("{open} {period} charges {amount}, which {other} carries forward: close {other} first");
                 blockers.push(blocker(detail));
             }
         }
-        let theirs = credits_of(transaction, &other).await?;
+        let theirs = credits_of(transaction, &other, self.scope).await?;
         for (credit, _) in self.credits.iter().filter(|(_, ours)| ours.used != 0) {
             if theirs.get(credit).is_some_and(|theirs| theirs.used != 0) {
                 let detail = format!("{open} uses the credit `{credit}` before {period}: close {other} first");
@@ -160,8 +227,8 @@ impl PeriodBalances {
     ) -> Result<(), Error> {
         let (period, other, end) = (self.period, month.to_string(), self.period.end());
         let blocker = |detail| CloseBlocker::new(BlockerKind::LaterMonthClosed, detail).about(&other);
-        let ahead = fees_of(transaction, period, month).await?;
-        if ahead.intersection(&fees_of(transaction, month, month).await?).next().is_some() {
+        let ahead = fees_of(transaction, period, month, self.scope).await?;
+        if ahead.intersection(&fees_of(transaction, month, month, self.scope).await?).next().is_some() {
             blockers.push(blocker(format!(
                 "{other} is already closed and charges fees that {period} would charge again in advance: set \
                  `valid_to = {}` for these fees during this close",
@@ -169,7 +236,7 @@ impl PeriodBalances {
             )));
         }
         let of_period = format!("DRAFT-{period}-");
-        for (document, charged) in brought_forward_in(transaction, &other).await? {
+        for (document, charged) in brought_forward_in(transaction, &other, self.scope).await? {
             let current = self.carried_forward.get(&document);
             if document.starts_with(&of_period) && current != Some(&charged) {
                 let current = current.map_or("carries nothing".to_owned(), |amount| format!("carries {amount}"));
@@ -180,7 +247,7 @@ impl PeriodBalances {
                 )));
             }
         }
-        let theirs = credits_of(transaction, &other).await?;
+        let theirs = credits_of(transaction, &other, self.scope).await?;
         for (credit, ours) in self.credits.iter().filter(|(_, ours)| ours.used != 0) {
             if theirs.get(credit).is_some_and(|theirs| theirs.available > ours.closing) {
                 blockers.push(blocker(format!(
@@ -200,9 +267,16 @@ struct CreditUse {
     closing: i128,
 }
 
-async fn credits_of(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, CreditUse>, Error> {
+async fn credits_of(
+    transaction: &Transaction,
+    period: &str,
+    scope: &Scope,
+) -> Result<BTreeMap<String, CreditUse>, Error> {
     let mut credits = BTreeMap::new();
     for row in rows::each(&transaction.read("credit_balance", |file| file.partition == period).await?) {
+        if !scope.contains(row.text("account_id")?) {
+            continue;
+        }
         let available = row.units("opening_balance")? + row.units("granted")?;
         let credit_use = CreditUse { available, used: row.units("used")?, closing: row.units("closing_balance")? };
         credits.insert(row.text("credit_id")?.to_owned(), credit_use);
@@ -234,10 +308,11 @@ impl std::fmt::Display for CarriedForward {
 async fn carried_forward_from(
     transaction: &Transaction,
     period: &str,
+    scope: &Scope,
 ) -> Result<BTreeMap<String, CarriedForward>, Error> {
     let mut carried_forward = BTreeMap::new();
     for row in rows::each(&transaction.read("invoice", |file| file.partition == period).await?) {
-        if row.text("document_kind")? == CARRIED_FORWARD {
+        if row.text("document_kind")? == CARRIED_FORWARD && scope.contains(row.text("account_id")?) {
             let (account, currency) = (row.text("account_id")?.to_owned(), row.text("currency")?.to_owned());
             let amount = row.decimal("carried_forward")?;
             carried_forward
@@ -251,6 +326,7 @@ async fn carried_forward_from(
 async fn brought_forward_in(
     transaction: &Transaction,
     period: &str,
+    scope: &Scope,
 ) -> Result<BTreeMap<String, CarriedForward>, Error> {
     let mut places = BTreeMap::new();
     for row in rows::each(&transaction.read("line_reference", |file| file.partition == period).await?) {
@@ -265,7 +341,8 @@ async fn brought_forward_in(
     }
     for row in rows::each(&transaction.read("invoice_line", |file| file.partition == period).await?) {
         let place = (row.text("invoice_number")?.to_owned(), row.number("line_number")?);
-        if let Some(document) = places.get(&place) {
+        let is_of_scope = scope.contains(row.text("account_id")?);
+        if let Some(document) = places.get(&place).filter(|_| is_of_scope) {
             let (account, currency) = (row.text("account_id")?.to_owned(), row.text("currency")?.to_owned());
             let sum =
                 amounts.entry(document.clone()).or_insert(CarriedForward { account, amount: Amount::ZERO, currency });
@@ -281,11 +358,13 @@ async fn fees_of(
     transaction: &Transaction,
     period: BillingPeriod,
     month: BillingPeriod,
+    scope: &Scope,
 ) -> Result<BTreeSet<[String; 3]>, Error> {
     let (name, days) = (period.to_string(), month.start_day()..month.end_day());
     let mut fees = BTreeSet::new();
     for row in rows::each(&transaction.read("non_usage_charge", |file| file.partition == name).await?) {
-        if row.text("charge_kind")? == "recurring" && days.contains(&row.day("charge_period_start")?) {
+        let is_of_scope = scope.contains(row.text("account_id")?);
+        if is_of_scope && row.text("charge_kind")? == "recurring" && days.contains(&row.day("charge_period_start")?) {
             let project = row.optional_text("project_id")?.unwrap_or_default();
             fees.insert([row.text("rule_id")?, row.text("account_id")?, project].map(str::to_owned));
         }
@@ -301,7 +380,7 @@ async fn missing_usage(
 ) -> Result<(), Error> {
     let mut calendar = context.calendar();
     let start = calendar.day_start(context.period.start_day());
-    let end = calendar.day_start(context.period.end_day());
+    let end = calendar.day_start(day_number(context.issued_until()));
     if context.config.sources.iter().all(|source| source.expect_every_seconds.is_none()) {
         return Ok(());
     }
@@ -365,7 +444,7 @@ async fn left_out(
     limit: u64,
     blockers: &mut Vec<CloseBlocker>,
 ) -> Result<(), Error> {
-    let end = context.calendar().day_start(context.period.end_day());
+    let end = context.calendar().day_start(day_number(context.issued_until()));
     let rejected = rejected(context, transaction).await?;
     let is_whole_source = |source: &str, url: &str| {
         let mut sources = context.config.sources.iter().filter(|config| config.name == source);
@@ -422,7 +501,7 @@ async fn left_out(
 async fn rejected(context: &Context, transaction: &Transaction) -> Result<u64, Error> {
     let mut calendar = context.calendar();
     let start = calendar.day_start(context.period.start_day());
-    let end = calendar.day_start(context.period.end_day());
+    let end = calendar.day_start(day_number(context.issued_until()));
     let mut rejected = 0;
     for batch in transaction.read("input_file", |_| true).await? {
         let counts: &Int64Array = rows::column(&batch, "rejected_count")?;

@@ -1,4 +1,5 @@
-//! Corrections: the new amounts minus the issued amounts of a closed period, line by line in rounded amounts.
+//! Corrections: the new amounts minus the issued amounts of a closed period, line by line in rounded amounts. An
+//! account with a final invoice is corrected in the same way while its period is open.
 //!
 //! Lines, discounts and overage allowances are compared. The close used the credits, so a correction does not use them
 //! again. A credit that paid more than the new amounts gets the excess back. Amounts that were carried forward to the
@@ -8,6 +9,8 @@
 //! | --- | --- |
 //! | increase | lines on the next invoice or a separate invoice, by `charge_increases_as` of the configuration |
 //! | decrease | a credit note, or lines on the next invoice if the payer has no issued document |
+//!
+//! An account or project that ended has no next invoice, so an increase is a separate invoice.
 //!
 //! The sign of the total with tax determines the row. If lines with several tax rates change, this total can be
 //! negative although the total without tax is positive.
@@ -23,7 +26,7 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::changed_usage::ChangedUsage;
+use super::changed_usage::{ChangedUsage, usage_of};
 use super::issued::{DRAFT, Issued, originals, written_off};
 use crate::closing::payer::{Payer, payer_of};
 use crate::closing::reason::{CHANGED_RECORD, CHANGED_RULE, LATE_AND_CHANGED, LATE_USAGE};
@@ -76,11 +79,13 @@ pub(super) struct DocumentPayers {
 }
 
 impl DocumentPayers {
-    pub(super) fn of(drafted: &[RecordBatch], issued: &[RecordBatch]) -> Result<Self, Error> {
+    pub(super) fn of(drafted: &[RecordBatch], issued: &[RecordBatch], of: Corrected<'_>) -> Result<Self, Error> {
         let by_document = |batches| -> Result<BTreeMap<String, Payer>, Error> {
             let mut payers = BTreeMap::new();
             for row in rows::each(batches) {
-                payers.insert(row.text("invoice_number")?.to_owned(), payer_of(row)?);
+                if of.contains(row)? {
+                    payers.insert(row.text("invoice_number")?.to_owned(), payer_of(row)?);
+                }
             }
             Ok(payers)
         };
@@ -123,6 +128,35 @@ impl ChangeCause<'_> {
     }
 }
 
+/// The documents that are corrected.
+#[derive(Clone, Copy, Debug)]
+pub enum Corrected<'a> {
+    /// All documents of a closed period.
+    Period,
+    /// The documents of an account with a final invoice in an open period.
+    Account { id: &'a str, last_issue: u64 },
+}
+
+impl Corrected<'_> {
+    /// Whether a document is corrected. An unassigned project with the id of an account is another payer.
+    fn contains(self, document: Row<'_>) -> Result<bool, Error> {
+        match self {
+            Self::Period => Ok(true),
+            Self::Account { id, .. } => {
+                Ok(document.optional_text("account_name")?.is_some() && document.text("account_id")? == id)
+            }
+        }
+    }
+
+    /// The commit that last issued the documents.
+    fn last_issue(self, context: &Context) -> Option<u64> {
+        match self {
+            Self::Period => context.mode.closed().map(|closed| usage_of(closed)),
+            Self::Account { last_issue, .. } => Some(last_issue),
+        }
+    }
+}
+
 /// The documents and line differences of a correction.
 #[derive(Debug, Default)]
 pub struct Correction {
@@ -139,13 +173,25 @@ pub async fn difference(
     issued: &Issued,
     cause: ChangeCause<'_>,
 ) -> Result<Correction, Error> {
-    let history = transaction.read("issued_document", |_| true).await?;
-    let written_off = written_off(&history, &context.period.to_string())?;
-    difference_without(context, transaction, issued, cause, &written_off).await
+    difference_of(Corrected::Period, context, transaction, issued, cause).await
 }
 
-/// As [`difference`], with these payers whose amounts are written off.
+/// As [`difference`], for some of the documents.
+pub async fn difference_of(
+    corrected: Corrected<'_>,
+    context: &Context,
+    transaction: &Transaction,
+    issued: &Issued,
+    cause: ChangeCause<'_>,
+) -> Result<Correction, Error> {
+    let history = transaction.read("issued_document", |_| true).await?;
+    let written_off = written_off(&history, &context.period.to_string())?;
+    difference_without(corrected, context, transaction, issued, cause, &written_off).await
+}
+
+/// As [`difference_of`], with these payers whose amounts are written off.
 pub(super) async fn difference_without(
+    corrected: Corrected<'_>,
     context: &Context,
     transaction: &Transaction,
     issued: &Issued,
@@ -154,7 +200,7 @@ pub(super) async fn difference_without(
 ) -> Result<Correction, Error> {
     let drafted_invoice = transaction.session.rows_of(INVOICE).await?;
     let old_invoice = issued.get(INVOICE).cloned().unwrap_or_default();
-    let payers = DocumentPayers::of(&drafted_invoice, &old_invoice)?;
+    let payers = DocumentPayers::of(&drafted_invoice, &old_invoice, corrected)?;
     check_not_suspended(context, transaction, &old_invoice).await?;
     let committed = issued.get(APPLIED_TAX).cloned().unwrap_or_default();
     let treatments = treatments(&[transaction.session.rows_of(APPLIED_TAX).await?, committed].concat())?;
@@ -179,14 +225,18 @@ pub(super) async fn difference_without(
         }
     }
     correction.documents.unbilled_cost = unbilled_cost(&of_lines.unchanged)?;
-    let reasons = reasons(context, transaction, &lines, &mut of_lines.changed, cause).await?;
+    let last_issue = corrected.last_issue(context);
+    let reasons = reasons(last_issue, context, transaction, &lines, &mut of_lines.changed, cause).await?;
     let drafted_header = transaction.session.rows_of(HEADER).await?;
     let tax_breakdown = issued.get(TAX_BREAKDOWN).cloned().unwrap_or_default();
     let issued_amounts = IssuedAmounts::of_payers(&lines, &allowances, &tax_breakdown, &payers)?;
     let nothing = IssuedAmounts::default();
     let history = transaction.read("issued_document", |_| true).await?;
     let originals = originals(&history, &context.period.to_string())?;
-    let mut drafts = BTreeSet::new();
+    let mut drafts = match corrected {
+        Corrected::Period => BTreeSet::new(),
+        Corrected::Account { .. } => other_numbers(&drafted_invoice, &old_invoice, &payers)?,
+    };
     let all: BTreeSet<&Payer> = of_lines.changed.keys().chain(of_allowances.changed.keys()).collect();
     for payer in all {
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
@@ -196,11 +246,15 @@ pub(super) async fn difference_without(
         let due = AmountDue::of(changed, before, &treatments)?;
         let original = originals.get(payer);
         let is_decrease = due.with_tax < Amount::ZERO;
-        let is_carried_forward = if is_decrease {
-            original.is_none()
-        } else {
-            // The last document of a payer decides whether its amounts are written off, so this needs a document.
-            context.config.closing.charge_increases_as == ChargeIncreasesAs::NextInvoice && !written_off.contains(payer)
+        let is_carried_forward = match corrected {
+            Corrected::Account { .. } => false,
+            Corrected::Period if is_decrease => original.is_none(),
+            Corrected::Period => {
+                // The last document of a payer decides whether its amounts are written off, so this needs a document.
+                context.config.closing.charge_increases_as == ChargeIncreasesAs::NextInvoice
+                    && !written_off.contains(payer)
+                    && !has_ended(payer, &drafted_header)?
+            }
         };
         let number = if is_carried_forward {
             carried_forward_number(context.period, payer, &old_invoice)?
@@ -241,6 +295,35 @@ pub(super) async fn difference_without(
         });
     }
     Ok(correction)
+}
+
+/// The numbers of all documents that are not replaced by a correction.
+fn other_numbers(
+    drafted: &[RecordBatch],
+    issued: &[RecordBatch],
+    payers: &DocumentPayers,
+) -> Result<BTreeSet<String>, Error> {
+    let mut numbers = BTreeSet::new();
+    for row in rows::each(drafted) {
+        let number = row.text("invoice_number")?;
+        if !payers.drafted.contains_key(number) {
+            numbers.insert(number.to_owned());
+        }
+    }
+    for row in rows::each(issued) {
+        numbers.insert(row.text("invoice_number")?.to_owned());
+    }
+    Ok(numbers)
+}
+
+/// Whether the account or the project of a payer ended, so that the payer has no next invoice.
+fn has_ended(payer: &Payer, drafted_header: &[RecordBatch]) -> Result<bool, Error> {
+    for row in rows::each(drafted_header) {
+        if payer_of(row)? == *payer {
+            return row.flag("is_last");
+        }
+    }
+    Ok(false)
 }
 
 /// The name of a draft, with a suffix if another draft already has the name.
@@ -389,6 +472,7 @@ pub(super) fn issued_tax_total(
 
 /// The reason for each changed line. The period of a line with changed usage is set to the changed days.
 async fn reasons(
+    last_issue: Option<u64>,
     context: &Context,
     transaction: &Transaction,
     lines: &DocumentSide,
@@ -399,7 +483,10 @@ async fn reasons(
     if changed.is_empty() {
         return Ok(reasons);
     }
-    let usage = ChangedUsage::since_the_close(context, transaction).await?;
+    let usage = match last_issue {
+        Some(last_issue) => ChangedUsage::since(last_issue, context, transaction).await?,
+        None => ChangedUsage::default(),
+    };
     for (payer, differences) in changed {
         let mut of_payer = Vec::with_capacity(differences.len());
         for one in differences {

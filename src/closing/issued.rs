@@ -13,7 +13,7 @@ use crate::query::persisted::persisted_of;
 use crate::query::statement::statement;
 use crate::rows::taxes::APPLIED_TAX;
 use crate::rows::{self, Row};
-use crate::run::{Context, Transaction};
+use crate::run::{Context, FinalInvoices, Transaction, is_settled};
 
 /// The document kind of a draft that has no final number.
 pub(super) const DRAFT: &str = "draft";
@@ -36,18 +36,40 @@ pub(super) fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
     Ok(found)
 }
 
-/// The issued documents of the period; empty before the period is closed.
+/// The issued documents of the period. Before the period is closed, these are the documents of accounts with a final
+/// invoice, and the movements of their credits.
 pub async fn issued(context: &Context, transaction: &Transaction) -> Result<Issued, Error> {
     let mut issued = Issued::new();
-    if context.mode.closed().is_none() {
-        return Ok(issued);
-    }
     let period = context.period.to_string();
+    if let Some(accounts) = context.mode.final_invoices() {
+        return if accounts.is_empty() { Ok(issued) } else { settled(accounts, &period, transaction).await };
+    }
     // The taxes of lines have no invoice number. A close does not append them.
     for path in relations_of_documents()?.into_iter().chain([APPLIED_TAX]) {
         let rows = transaction.read(&statement(path)?.name, |file| file.partition == period).await?;
         issued.insert(path.to_owned(), rows);
     }
+    Ok(issued)
+}
+
+/// The settled documents of accounts with a final invoice, and the credit balances of these accounts.
+async fn settled(accounts: &FinalInvoices, period: &str, transaction: &Transaction) -> Result<Issued, Error> {
+    let rows_of = async |relation: &str| transaction.read(relation, |file| file.partition == period).await;
+    let mut numbers = BTreeSet::new();
+    for row in rows::each(&rows_of("invoice").await?) {
+        if is_settled(row, accounts)? {
+            numbers.insert(row.text("invoice_number")?.to_owned());
+        }
+    }
+    let mut issued = Issued::new();
+    for path in relations_of_documents()? {
+        let all = rows_of(&statement(path)?.name).await?;
+        issued.insert(path.to_owned(), rows::with_text(&all, "invoice_number", |number| numbers.contains(number))?);
+    }
+    issued.insert(APPLIED_TAX.to_owned(), rows_of("applied_tax").await?);
+    let balances = rows_of("credit_balance").await?;
+    let balances = rows::with_text(&balances, "account_id", |account| accounts.contains_key(account))?;
+    issued.insert("invoicing/credit_balance".to_owned(), balances);
     Ok(issued)
 }
 

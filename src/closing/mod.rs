@@ -14,11 +14,12 @@ pub mod payer;
 mod preview;
 pub mod reason;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::concat_batches;
 use jiff::Span;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
@@ -35,12 +36,13 @@ use crate::error::Error;
 use crate::model::issue::{Cancellation, Issue, IssuedDocument};
 use crate::model::money::Amount;
 use crate::model::period::day_number;
-use crate::query::{CHECKS_OF_PERIODS, statement};
+use crate::query::{CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, Statement, statement};
 use crate::rows;
 use crate::run::{self, Context, Transaction};
+use crate::storage::CommitKind;
 
 /// Assigns final numbers to all drafts, in the order of accounts and projects. Appends the numbered documents to the
-/// issued documents, and returns them.
+/// issued documents, and returns them. If the context has an account, only drafts of this account get numbers.
 pub async fn number(
     context: &Context,
     transaction: &mut Transaction,
@@ -64,7 +66,14 @@ pub async fn number_with(
     let mut numbers: BTreeMap<Option<String>, Numbers<'_>> = BTreeMap::new();
     let originals = originals(&history, &period)?;
     let mut drafts = Vec::new();
+    let mut of_account = BTreeSet::new();
     for row in rows::each(&transaction.read("invoice", |file| file.partition == period).await?) {
+        if let Some(account) = &context.account {
+            if row.text("account_id")? != account || row.optional_text("account_name")?.is_none() {
+                continue;
+            }
+            of_account.insert(row.text("invoice_number")?.to_owned());
+        }
         if row.text("document_kind")? == DRAFT {
             let payer = payer_of(row)?;
             let total: Amount = row.decimal("total_with_tax")?;
@@ -123,19 +132,62 @@ pub async fn number_with(
         if drafted.is_empty() && old.is_empty() {
             continue;
         }
+        let (drafted, others) = match &context.account {
+            Some(_) => (
+                rows::with_text(&drafted, "invoice_number", |number| of_account.contains(number))?,
+                rows::with_text(&drafted, "invoice_number", |number| !of_account.contains(number))?,
+            ),
+            None => (drafted, Vec::new()),
+        };
         let mut rows = old;
         for batch in &drafted {
             rows.push(with_final_numbers(&relation.name, batch, &names, &documents, date)?);
         }
+        rows.extend(others);
+        let rows = if context.account.is_some() { in_one_batch(relation, &rows)? } else { rows };
         transaction.replace(path, &period, 0, &rows).await?;
         // The rows are registered again, because pages and exports contain the final numbers.
         transaction.register(path, |file| file.partition == period).await?;
     }
-    for check in CHECKS_OF_PERIODS {
+    check_all_documents(context, transaction).await?;
+    let (chain_number, previous_sha256) = end_of_chain(&history)?;
+    let account = context.account.clone();
+    Ok(Issue { date, account, documents, chain_number, previous_sha256, cancelled_accounts })
+}
+
+/// Adds the issued documents of accounts with a final invoice to the drafts of an open period.
+pub async fn keep_final_invoices(
+    context: &Context,
+    transaction: &mut Transaction,
+    issued: &Issued,
+) -> Result<(), Error> {
+    let period = context.period.to_string();
+    for path in relations_of_documents()? {
+        let relation = statement(path)?;
+        let mut rows = issued.get(path).cloned().unwrap_or_default();
+        rows.extend(transaction.read(&relation.name, |file| file.partition == period).await?);
+        transaction.replace(path, &period, 0, &in_one_batch(relation, &rows)?).await?;
+        transaction.register(path, |file| file.partition == period).await?;
+    }
+    check_all_documents(context, transaction).await
+}
+
+/// The rows in one batch. The bytes of a file depend on its batches, and a run must write the same bytes as the final
+/// invoice before it.
+fn in_one_batch(relation: &Statement, rows: &[RecordBatch]) -> Result<Vec<RecordBatch>, Error> {
+    let all = concat_batches(&relation.schema, rows).map_err(|source| rows::failed(&relation.name, source))?;
+    Ok(if all.num_rows() == 0 { Vec::new() } else { vec![all] })
+}
+
+/// Runs the checks of all documents of a period together. In a period with final invoices, the checks of single
+/// documents run again, because they ran on the drafts only.
+async fn check_all_documents(context: &Context, transaction: &Transaction) -> Result<(), Error> {
+    let has_final_invoices = context.mode.final_invoices().is_some_and(|found| !found.is_empty());
+    let of_invoices = CHECKS_OF_INVOICES.into_iter().filter(|_| has_final_invoices);
+    for check in CHECKS_OF_PERIODS.into_iter().chain(of_invoices) {
         run::check(&transaction.session, check).await?;
     }
-    let (chain_number, previous_sha256) = end_of_chain(&history)?;
-    Ok(Issue { date, tax_point: context.tax_point, documents, chain_number, previous_sha256, cancelled_accounts })
+    Ok(())
 }
 
 /// The chain number of the next document, and the digest of the last issued document.
@@ -220,6 +272,7 @@ pub async fn record_issued(context: &Context, transaction: &mut Transaction, iss
         let cells: Result<Vec<Option<&str>>, Error> = rows_of.iter().map(|row| row.optional_text(name)).collect();
         Ok(Arc::new(StringArray::from(cells?)))
     };
+    let tax_points: Result<Vec<i32>, Error> = rows_of.iter().map(|row| row.day("tax_point")).collect();
     let totals: Result<Vec<Option<i128>>, Error> =
         rows_of.iter().map(|row| row.units("total_with_tax").map(Some)).collect();
     let chain = (0..count).map(|index| issue.chain_number as i64 + index as i64);
@@ -232,7 +285,7 @@ pub async fn record_issued(context: &Context, transaction: &mut Transaction, iss
         Arc::new(Int64Array::from_iter_values(numbers().map(|number| i64::from(number.year)))),
         Arc::new(Int64Array::from_iter_values(numbers().map(|number| number.sequence as i64))),
         day(issue.date),
-        day(issue.tax_point),
+        Arc::new(Date32Array::from(tax_points?)),
         text(&period),
         cell("account_id")?,
         cell("project_id")?,
@@ -287,6 +340,16 @@ pub async fn broken_links(transaction: &Transaction) -> Result<Vec<String>, Erro
             paths.insert(period.clone(), document_paths(transaction, &period).await?);
         }
         let name = row.text("document_name")?;
+        if transaction.snapshot.last(CommitKind::Close, &period).is_none() {
+            // The pages of an open period are drafts, which may be deleted. The page of a final invoice is not a draft.
+            let page = name.strip_suffix(".json").map(|stem| format!("{stem}.html"));
+            let path = page.as_ref().and_then(|page| paths[&period].get(page));
+            if let Some(path) = path
+                && transaction.lake.read(path).await.is_err()
+            {
+                broken.push(format!("`{number}` cannot be read: `{path}`"));
+            }
+        }
         match paths[&period].get(name) {
             None => broken.push(format!("`{number}` ({name}) is not among the documents of {period}")),
             Some(path) => match transaction.lake.read(path).await {
@@ -308,9 +371,9 @@ pub async fn broken_links(transaction: &Transaction) -> Result<Vec<String>, Erro
     Ok(broken)
 }
 
-/// The paths of the documents of a closed period, by name.
+/// The paths of the documents of a period, by name.
 async fn document_paths(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, String>, Error> {
-    let Some(last) = transaction.snapshot.last(crate::storage::CommitKind::Close, period) else {
+    let Some(last) = transaction.snapshot.last_documents(period) else {
         return Ok(BTreeMap::new());
     };
     let entry = transaction.lake.log_entry(last.sequence).await?;

@@ -91,7 +91,7 @@ pub(super) fn index(
         billing_period_end: inputs.end,
         time_zone: inputs.context.config.time_zone.clone(),
         hours_in_period: inputs.hours,
-        is_draft: inputs.issue.is_none(),
+        is_draft: inputs.issue.is_none_or(|issue| issue.account.is_some()),
         records: record_counts(relations)?,
         usage,
         projects,
@@ -171,10 +171,19 @@ pub(super) fn usage_counts(relations: &Relations) -> Result<UsageCounts, Error> 
 
 /// The invoice totals of the seller, or of resellers, by currency.
 pub(super) fn currency_totals(relations: &Relations, of_resellers: bool) -> Result<Vec<CurrencySummary>, Error> {
+    totals_of(relations, of_resellers, |kind| !matches!(kind, CARRIED_FORWARD | SKIPPED))
+}
+
+/// The totals of the seller's documents of some kinds, or of the documents of resellers, by currency.
+pub(super) fn totals_of(
+    relations: &Relations,
+    of_resellers: bool,
+    is_counted: impl Fn(&str) -> bool,
+) -> Result<Vec<CurrencySummary>, Error> {
     let mut totals: BTreeMap<&str, (u64, i128, i128, i128)> = BTreeMap::new();
     for row in rows::each(&relations.invoice) {
         let is_retail = row.optional_text("sold_by")?.is_some();
-        if matches!(row.text("document_kind")?, CARRIED_FORWARD | SKIPPED) || is_retail != of_resellers {
+        if !is_counted(row.text("document_kind")?) || is_retail != of_resellers {
             continue;
         }
         let sum = totals.entry(row.text("currency")?).or_default();

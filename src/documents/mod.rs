@@ -15,13 +15,14 @@ mod summary;
 mod usage_report_page;
 mod usage_sheet;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
 use self::hashing_file::HashingFile;
+use self::page_inputs::invoice_path;
 use self::relations::Relations;
 use self::render::{Pages, invoice_json};
 use self::sheet::{Content, Sheet};
@@ -34,6 +35,7 @@ use crate::model::money::places_of;
 use crate::model::period::BillingPeriod;
 use crate::model::summary::Summary;
 use crate::query::{Parameters, statement};
+use crate::rows;
 use crate::run::{Context, Documents, Transaction};
 use crate::storage::{Commit, DocumentFile, Lake, layout};
 
@@ -61,7 +63,11 @@ pub async fn stage(
         }
     }
     if let (Some(_), Some(closed)) = (issue, context.mode.closed()) {
-        sheets.extend(earlier_documents(&transaction.lake, closed, &sheets).await?);
+        sheets.extend(earlier_documents(&transaction.lake, closed, &sheets, |_| true).await?);
+    } else if let Some(drafted) = context.mode.drafted() {
+        let issued = issued_names(&relations)?;
+        let is_issued = |name: &str| issued.contains(name);
+        sheets.extend(earlier_documents(&transaction.lake, drafted, &sheets, is_issued).await?);
     }
     sheets.sort_by(|left, right| left.name.cmp(&right.name));
     let period = context.period.to_string();
@@ -123,12 +129,30 @@ async fn write_document(
     })
 }
 
-/// The documents of a closed period that are not rendered again.
-async fn earlier_documents(lake: &Lake, closed: &Commit, rendered: &[Sheet]) -> Result<Vec<Sheet>, Error> {
+/// The names of the pages of issued documents. A period that is still open can have issued documents of accounts with a
+/// final invoice.
+fn issued_names(relations: &Relations) -> Result<BTreeSet<String>, Error> {
+    let mut names = BTreeSet::new();
+    for row in rows::each(&relations.invoice) {
+        if matches!(row.text("document_kind")?, "invoice" | "credit_note") {
+            let (account_id, number) = (row.text("account_id")?, row.text("invoice_number")?);
+            names.extend(["html", "json"].map(|ending| invoice_path(account_id, number, ending)));
+        }
+    }
+    Ok(names)
+}
+
+/// The documents of an earlier commit that are not rendered again.
+async fn earlier_documents(
+    lake: &Lake,
+    commit: &Commit,
+    rendered: &[Sheet],
+    is_kept: impl Fn(&str) -> bool,
+) -> Result<Vec<Sheet>, Error> {
     let mut earlier = Vec::new();
-    for document in &closed.documents {
+    for document in &commit.documents {
         let name = name_of(&document.path);
-        if !rendered.iter().any(|sheet| sheet.name == name) {
+        if is_kept(&name) && !rendered.iter().any(|sheet| sheet.name == name) {
             let bytes = lake.read(&document.path).await?.to_vec();
             earlier.push(Sheet { name, source_digest: document.drawn_from.clone(), content: Content::Ready(bytes) });
         }

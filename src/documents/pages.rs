@@ -38,8 +38,8 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
     // Documents that are already issued are not rendered again. A document that is not issued keeps the page of its
     // draft, because the index and the usage reports refer to it.
     let is_rendered = |page: &&InvoicePage| {
-        matches!(page.document_kind, DocumentKind::CarriedForward | DocumentKind::Skipped)
-            || issue.is_none_or(|issue| issue.document(&page.number).is_some())
+        !matches!(page.document_kind, DocumentKind::Invoice | DocumentKind::CreditNote)
+            || issue.is_some_and(|issue| issue.document(&page.number).is_some())
     };
     for page in invoices.iter().filter(is_rendered) {
         let account_id = &page.buyer.account_id;

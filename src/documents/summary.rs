@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::index_page::{currency_totals, usage_counts};
+use super::index_page::{totals_of, usage_counts};
 use super::relations::Relations;
 use crate::error::Error;
 use crate::model::money::Decimal;
@@ -14,7 +14,8 @@ use crate::rows;
 /// The counts and totals at the end of a run.
 pub(super) fn run_summary(period: BillingPeriod, relations: &Relations) -> Result<Summary, Error> {
     let usage = usage_counts(relations)?;
-    let totals = currency_totals(relations, false)?;
+    let is_draft = |kind: &str| kind == "draft";
+    let totals = totals_of(relations, false, is_draft)?;
     let cost_of = |wanted: &str| -> Result<String, Error> {
         let mut sum = Decimal::<18>::ZERO;
         for row in rows::each(&relations.project_summary) {
@@ -38,6 +39,7 @@ pub(super) fn run_summary(period: BillingPeriod, relations: &Relations) -> Resul
         invoices: totals.iter().map(|total| total.invoices).sum(),
         carried_forward: documents_of(CARRIED_FORWARD)?,
         skipped: documents_of(SKIPPED)?,
+        issued: documents_of("invoice")? + documents_of("credit_note")?,
         suspended_accounts: rows::each(&relations.suspended_accounts)
             .map(|row| {
                 Ok(SuspendedAccountSummary {
@@ -54,7 +56,7 @@ pub(super) fn run_summary(period: BillingPeriod, relations: &Relations) -> Resul
             .map(|row| Ok(row.text("price_currency")?.to_owned()))
             .collect::<Result<_, Error>>()?,
         totals,
-        retail: currency_totals(relations, true)?,
+        retail: totals_of(relations, true, is_draft)?,
         internal_cost: cost_of("internal")?,
         unattributed_cost: cost_of("unattributed")?,
         billing_commit: None,

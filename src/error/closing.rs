@@ -114,6 +114,8 @@ pub enum ClosingError {
         quoted(numbers)
     )]
     OthersChange { numbers: Vec<String> },
+    #[error("the account `{account}` cannot get a final invoice for {period}: {reason}")]
+    NoFinalInvoice { account: String, period: String, reason: String },
     #[error("{period} was closed with the tax point {closed_with}, and corrections use the same one; omit --tax-point")]
     TaxPointMismatch { period: String, closed_with: Date },
 }
@@ -131,6 +133,7 @@ impl ClosingError {
             Self::IssueDateBeforeLast { .. }
             | Self::NumberSeriesTaken { .. }
             | Self::NotClosed { .. }
+            | Self::NoFinalInvoice { .. }
             | Self::VersionMismatch { .. }
             | Self::CancelUnknown { .. }
             | Self::CancelledBefore { .. }

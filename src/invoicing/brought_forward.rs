@@ -21,7 +21,7 @@ use crate::model::terms::CARRIED_FORWARD;
 use crate::query::statement;
 use crate::rows::taxes::{TaxTreatments, treatment_of, treatments};
 use crate::rows::{self, Row};
-use crate::run::Transaction;
+use crate::run::{Transaction, final_invoices, is_settled};
 use crate::storage::{CommitKind, DataFile};
 
 /// The id of the payer, whether the payer is an account (not an unassigned project), and the project of an invoice for
@@ -59,6 +59,7 @@ pub(super) async fn load(
     for row in rows::each(&transaction.read("line_reference", is_final).await?) {
         brought_forward.extend(row.optional_text("carried_from")?.map(str::to_owned));
     }
+    brought_forward.extend(in_later_final_invoices(&period, transaction).await?);
     let mut open = Vec::new();
     let mut files = transaction.files_where("invoice", is_before);
     files.sort_by(|one, other| one.partition.cmp(&other.partition));
@@ -87,6 +88,31 @@ pub(super) async fn load(
         by_payer.entry(document.key.clone()).or_default().push(document);
     }
     Ok(by_payer)
+}
+
+/// The documents that final invoices of later open periods have brought forward.
+async fn in_later_final_invoices(period: &str, transaction: &Transaction) -> Result<BTreeSet<String>, Error> {
+    let mut found = BTreeSet::new();
+    let later = transaction.files_where("invoice", |file| file.partition.as_str() > period);
+    for later in later.into_iter().map(|file| file.partition).collect::<BTreeSet<String>>() {
+        let accounts = final_invoices(&transaction.snapshot, &later);
+        if accounts.is_empty() {
+            continue;
+        }
+        let is_of_later = |file: &DataFile| file.partition == later;
+        let mut issued = BTreeSet::new();
+        for row in rows::each(&transaction.read("invoice", is_of_later).await?) {
+            if is_settled(row, &accounts)? {
+                issued.insert(row.text("invoice_number")?.to_owned());
+            }
+        }
+        for row in rows::each(&transaction.read("line_reference", is_of_later).await?) {
+            if issued.contains(row.text("invoice_number")?) {
+                found.extend(row.optional_text("carried_from")?.map(str::to_owned));
+            }
+        }
+    }
+    Ok(found)
 }
 
 async fn add_lines(transaction: &Transaction, documents: &mut [BroughtForward]) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use super::exchange_rate::ExchangeRate;
 use super::fee::{self, AppliedFee, FEE};
 use super::line::{ChargeCategory, Line};
 use super::terms::{CompiledTerms, LineOwner, Suspension};
-use crate::error::Error;
+use crate::error::{ClosingError, Error};
 use crate::invoicing::credit_balance::Balances;
 use crate::invoicing::document::{Document, SuspendedAccount};
 use crate::invoicing::totals::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, InvoiceTotals};
@@ -82,6 +82,8 @@ pub(super) struct DraftContext<'a> {
     last_day: Date,
     /// The tax point (EN 16931: BT-7), whose taxes and exchange rates apply.
     tax_point: Date,
+    /// The tax points of the accounts with a final invoice.
+    tax_points: BTreeMap<String, Date>,
     /// The start and the end of the period in microseconds UTC.
     bounds: (i64, i64),
     /// The accounts and the projects for which each account can pay after the period. A reseller also pays for the
@@ -109,7 +111,13 @@ impl<'a> DraftContext<'a> {
             }
         }
         let (last_day, tax_point) = (period.last_day(), context.tax_point);
-        Self { config, terms, period, last_day, tax_point, bounds, later_projects, assigned_projects }
+        let tax_points = context.tax_points.clone();
+        Self { config, terms, period, last_day, tax_point, tax_points, bounds, later_projects, assigned_projects }
+    }
+
+    /// The tax point of the documents of an account. An unassigned project has the tax point of the period.
+    fn tax_point_of(&self, account: Option<&Account>) -> Date {
+        account.and_then(|account| self.tax_points.get(&account.id)).copied().unwrap_or(self.tax_point)
     }
 
     fn days(&self) -> (DayNumber, DayNumber) {
@@ -238,7 +246,7 @@ impl<'a> DraftContext<'a> {
                 return suspended("reseller_currency", detail);
             }
         }
-        let conversion = self.conversion(seller_currency, currency)?;
+        let conversion = self.conversion(account, seller_currency, currency)?;
         let per = account.and_then(|account| account.invoice_per).unwrap_or(self.config.invoice_per);
         let per = if account.is_none() { InvoicePer::Project } else { per };
         let buyer = Buyer { account_id, account, account_name, reseller, currency, conversion };
@@ -543,7 +551,7 @@ impl<'a> DraftContext<'a> {
             project: project.map(|id| (id, project_name)),
             currency: buyer.currency,
             conversion: buyer.conversion,
-            tax_point: self.tax_point,
+            tax_point: self.tax_point_of(buyer.account),
             has_terms: self.is_buyer(buyer, buyer.account_id),
             totals,
             brought_forward,
@@ -568,7 +576,8 @@ impl<'a> DraftContext<'a> {
         let row = charge.row;
         let code = row.text("price_currency")?;
         let price_currency = Currency::from_code(code).ok_or(Error::Internal("a price in an unknown currency"))?;
-        let conversion = self.conversion(price_currency, buyer.currency)?;
+        self.refuse_conversion(buyer, price_currency)?;
+        let conversion = self.conversion(buyer.account, price_currency, buyer.currency)?;
         let contracted_cost: Cost = row.decimal("contracted_cost")?;
         let contracted_unit_price: UnitPrice = row.decimal("contracted_unit_price")?;
         let places = places_of(buyer.currency);
@@ -604,9 +613,24 @@ impl<'a> DraftContext<'a> {
         Ok(line)
     }
 
+    /// Refuses prices in other currencies on a final invoice. The exchange rates of a period are those of one tax
+    /// point, and a final invoice has another tax point.
+    fn refuse_conversion(&self, buyer: &Buyer<'_>, price_currency: Currency) -> Result<(), Error> {
+        let account = buyer.account.filter(|account| self.tax_points.contains_key(&account.id));
+        let Some(account) = account.filter(|_| price_currency != buyer.currency) else { return Ok(()) };
+        let (period, from, to) = (self.period, price_currency.code(), buyer.currency.code());
+        let reason = format!(
+            "its prices are converted from {from} to {to}, and the exchange rates of {period} are not final; add \
+             prices in {to}, or close {period} when it is over"
+        );
+        let (account, period) = (account.id.clone(), period.to_string());
+        Err(Error::Closing(ClosingError::NoFinalInvoice { account, period, reason }))
+    }
+
     fn tax(&self, buyer: &Buyer<'_>, lines: &mut [Line]) -> Result<(), DraftError> {
+        let tax_point = self.tax_point_of(buyer.account);
         let treatments =
-            self.terms.tax_treatments(buyer.account, &self.config.tax, self.tax_point, lines, buyer.line_owner())?;
+            self.terms.tax_treatments(buyer.account, &self.config.tax, tax_point, lines, buyer.line_owner())?;
         let treatments = treatments.map_err(DraftError::Suspended)?;
         // A line that is brought forward keeps the tax treatment of the earlier document.
         for (line, treatment) in lines.iter_mut().zip(treatments).filter(|(line, _)| line.reference.is_none()) {
@@ -674,12 +698,12 @@ impl<'a> DraftContext<'a> {
     }
 
     /// The exchange rate between two currencies at the tax point. If no rate is configured, the account is suspended.
-    fn conversion(&self, from: Currency, to: Currency) -> Result<Conversion, DraftError> {
-        let (from, to) = (from.code(), to.code());
-        match self.config.exchange_rates.conversion(from, to, self.tax_point) {
+    fn conversion(&self, account: Option<&Account>, from: Currency, to: Currency) -> Result<Conversion, DraftError> {
+        let (from, to, tax_point) = (from.code(), to.code(), self.tax_point_of(account));
+        match self.config.exchange_rates.conversion(from, to, tax_point) {
             Some(conversion) => Ok(conversion),
             None => {
-                let detail = format!("no exchange rate from {from} to {to} is configured for {}", self.tax_point);
+                let detail = format!("no exchange rate from {from} to {to} is configured for {tax_point}");
                 suspended("no_exchange_rate", detail)
             }
         }
@@ -719,7 +743,7 @@ impl<'a> DraftContext<'a> {
 
     /// The amount of a term, converted to the currency of the invoice and rounded.
     fn in_currency_of(&self, buyer: &Buyer<'_>, amount: Amount, currency: Currency) -> Result<Amount, DraftError> {
-        let conversion = self.conversion(currency, buyer.currency)?;
+        let conversion = self.conversion(buyer.account, currency, buyer.currency)?;
         Ok(conversion.of(amount, places_of(buyer.currency)).ok_or(Error::AMOUNT_OVERFLOW)?)
     }
 

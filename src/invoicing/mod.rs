@@ -11,15 +11,18 @@ mod document;
 mod drafting;
 mod exchange_rate;
 pub mod fee;
+mod final_invoices;
 mod line;
 mod line_rows;
 mod relations;
+mod statements;
 mod term_amount;
 pub mod terms;
 #[cfg(test)]
 mod tests;
 mod totals;
 
+pub use final_invoices::draft_beside_final_invoices;
 pub use term_amount::term_amounts;
 
 use crate::error::Error;
@@ -30,13 +33,7 @@ use crate::run::{self, Context, Transaction};
 
 use self::credit_balance::Balances;
 use self::drafting::{DraftContext, Drafts};
-
-/// The name of this stage in relation paths. Each persisted relation of the stage has one file per period.
-const STAGE: &str = "invoicing";
-
-/// The checks of invoices that also apply to credit notes. The amounts of credit notes are negative in the ledger.
-const CHECKS_OF_CORRECTIONS: [&str; 8] =
-    [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5], CHECKS[6], CHECKS[7]];
+use self::statements::{CHECKS_OF_CORRECTIONS, STAGE, draft_parameters};
 
 /// Drafts an invoice for every invoiced payer with charges, a commitment, a minimum fee or an amount brought forward.
 pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(), Error> {
@@ -81,11 +78,7 @@ async fn draft_by(context: &Context, transaction: &mut Transaction, uses: Option
     relations::register_prepayments(session, &prepayments)?;
     relations::register_balances(session, &balances, &rules.terms)?;
     session.register("invoicing/unbilled_cost", Vec::new())?;
-    let parameters = Parameters::none()
-        .text("currency", context.config.currency.code())
-        .date("billing_period_start", context.period.start_day())
-        .date("billing_period_end", context.period.end_day());
-    session.materialize("invoicing/invoice", parameters).await?;
+    session.materialize("invoicing/invoice", draft_parameters(context)).await?;
     for check in CHECKS {
         run::check(&transaction.session, check).await?;
     }
@@ -125,11 +118,7 @@ pub async fn draft_corrections(
         transaction.session.register(path, rows)?;
     }
     transaction.session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
-    let parameters = Parameters::none()
-        .text("currency", context.config.currency.code())
-        .date("billing_period_start", context.period.start_day())
-        .date("billing_period_end", context.period.end_day());
-    transaction.session.materialize("invoicing/invoice", parameters).await?;
+    transaction.session.materialize("invoicing/invoice", draft_parameters(context)).await?;
     for check in CHECKS_OF_CORRECTIONS {
         run::check(&transaction.session, check).await?;
     }

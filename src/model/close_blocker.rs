@@ -26,6 +26,8 @@ pub enum BlockerKind {
     LaterMonthClosed,
     /// Usage has no account.
     UnassignedUsage,
+    /// The rules changed since the final invoice of an account.
+    ChangedRule,
 }
 
 impl BlockerKind {
@@ -41,6 +43,7 @@ impl BlockerKind {
             Self::EarlierMonthOpen => "earlier_month_open",
             Self::LaterMonthClosed => "later_month_closed",
             Self::UnassignedUsage => "unassigned_usage",
+            Self::ChangedRule => "changed_rule",
         }
     }
 }

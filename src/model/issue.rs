@@ -13,7 +13,8 @@ use crate::model::money::Amount;
 #[derive(Clone, Debug)]
 pub struct Issue {
     pub date: Date,
-    pub tax_point: Date,
+    /// The account, if only the final documents of one account are issued.
+    pub account: Option<String>,
     /// The documents, in the order of the chain of issued documents.
     pub documents: Vec<IssuedDocument>,
     /// The position of the first of these documents in the chain of all issued documents.

@@ -90,6 +90,9 @@ pub struct Summary {
     pub carried_forward: u64,
     /// The number of documents without an amount, which are not issued.
     pub skipped: u64,
+    /// The number of issued documents of an open period: final invoices, and their corrections.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub issued: u64,
     pub totals: Vec<CurrencySummary>,
     /// The totals of the invoices from resellers to their customers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -134,6 +137,9 @@ fn is_zero(value: &u64) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CloseSummary {
     pub period: String,
+    /// The account, if only its final documents are issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     #[serde(flatten)]
     pub intake: IntakeSummary,
     /// The numbers of the issued documents, in the order of issue.

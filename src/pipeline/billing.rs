@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{again_after_a_conflict, correct};
+use super::{again_after_a_conflict, correct, final_invoice};
 use crate::catalog::stored::read_catalog;
 use crate::catalog::streams::Catalog;
 use crate::closing::correction::ChangeCause;
@@ -14,7 +14,7 @@ use crate::model::rule_book::RuleBook;
 use crate::model::summary::{IntakeSummary, Summary};
 use crate::run::{Context, Documents, Environment, Mode, RunOptions, Transaction};
 use crate::storage::{CommitKind, Lake};
-use crate::{documents, intake as sources, invoicing, metering, rating};
+use crate::{closing, documents, intake as sources, invoicing, metering, rating};
 
 /// The options of a billing.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ async fn open_periods(config: &Config, current: BillingPeriod) -> Result<Vec<Bil
     let previous = current.previous();
     let name = previous.to_string();
     let has_usage = || snapshot.files("metered_day").any(|file| previous.has_date(&file.partition));
-    let has_drafts = || snapshot.last(CommitKind::Billing, &name).is_some();
+    let has_drafts = || snapshot.last_documents(&name).is_some();
     let mut periods = Vec::new();
     if snapshot.last(CommitKind::Close, &name).is_none() && (has_usage() || has_drafts()) {
         periods.push(previous);
@@ -150,14 +150,17 @@ async fn draft(
     let series = catalog.all_series()?;
     // There are as many streams as resources, and the next stages do not read them.
     drop(catalog);
+    let issued = closing::issued::issued(context, transaction).await?;
     rating::rate(context, transaction, series).await?; //         + rating rules -> rated_usage, unrated_usage
     invoicing::draft(context, transaction).await?; //               rated_usage  -> invoice_line, tax_breakdown, invoice
+    // accounts with a final invoice: drafts - issued documents -> corrections
+    let changes = final_invoice::draft(context, transaction, &issued).await?;
     // all of them -> pages and CSV files
     let summary = documents::stage(context, transaction, billing.documents, None).await?;
     let commit = transaction.commit(context.provenance(CommitKind::Billing)).await?;
     let latest = commit.as_ref().or(context.mode.last_documents());
     documents::point_to_latest(&transaction.lake, context.period, latest).await?;
-    Ok(Summary { intake, billing_commit: commit.map(|commit| commit.sequence), ..summary })
+    Ok(Summary { intake, billing_commit: commit.map(|commit| commit.sequence), changes, ..summary })
 }
 
 /// Reports the corrections of a closed period. It is a dry run: nothing is issued.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::billing::take_in;
-use super::{again_after_a_conflict, correct};
+use super::{again_after_a_conflict, correct, final_invoice};
 use crate::catalog::streams::Catalog;
 use crate::closing;
 use crate::closing::correction::{self, ChangeCause, Correction};
@@ -35,6 +35,8 @@ pub struct CloseOptions {
     pub remark: Option<String>,
     /// The name of the person who approved the documents, which is recorded in the commit.
     pub approved_by: Option<String>,
+    /// The account whose final documents are issued while the period is open; `None` for all payers.
+    pub account: Option<String>,
 }
 
 /// Issues the documents of a period, or the corrections of a closed period. If a closed period has nothing new, there
@@ -97,6 +99,10 @@ async fn context_of_close(
     closing: &CloseOptions,
 ) -> Result<Context, Error> {
     let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, period).await?;
+    if let Some(account) = &closing.account {
+        let context = Context::new(environment, period, mode);
+        return final_invoice::context(context, account, closing.issue_date, closing.tax_point);
+    }
     let context = match &mode {
         Mode::Draft { .. } => Context::new(environment, period, mode),
         Mode::Correct { .. } | Mode::Restate { .. } => {
@@ -117,16 +123,20 @@ pub(super) async fn issue_and_commit(
     cause: ChangeCause<'_>,
 ) -> Result<CloseSummary, Error> {
     let period = context.period.to_string();
-    let was_closed = context.mode.closed().is_some();
+    let account = context.account.clone();
+    let is_issued = account.as_ref().is_some_and(|account| context.mode.has_final_invoice(account));
+    let was_closed = is_issued || context.mode.closed().is_some();
     let Some(staged) = issue(context, transaction, catalog, closing, Documents::Changed, cause).await? else {
-        return Ok(CloseSummary { period, was_closed, ..CloseSummary::default() });
+        return Ok(CloseSummary { period, account, was_closed, ..CloseSummary::default() });
     };
-    let commit = transaction.commit(context.provenance(CommitKind::Close)).await?;
+    let kind = if account.is_some() { CommitKind::FinalInvoice } else { CommitKind::Close };
+    let commit = transaction.commit(context.provenance(kind)).await?;
     let latest = commit.as_ref().or(context.mode.last_documents());
     documents::point_to_latest(&transaction.lake, context.period, latest).await?;
     let documents = staged.issue.documents.into_iter().map(|document| document.number.number).collect();
     Ok(CloseSummary {
         period,
+        account,
         documents,
         changes: staged.changes,
         commit: commit.map(|commit| commit.sequence),
@@ -157,15 +167,18 @@ pub(super) async fn issue(
     let Some(numbered) = number_documents(context, transaction, catalog, closing, cause).await? else {
         return Ok(None);
     };
-    let NumberedDocuments { issue, changes } = numbered;
+    let NumberedDocuments { issue, skipped, changes } = numbered;
     let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
     closing::record_issued(context, transaction, &issue).await?;
-    Ok(Some(StagedIssue { issue, skipped: rendered.skipped, changes, directory: rendered.directory }))
+    let skipped = skipped.unwrap_or(rendered.skipped);
+    Ok(Some(StagedIssue { issue, skipped, changes, directory: rendered.directory }))
 }
 
 /// Documents with final numbers that are not rendered yet.
 struct NumberedDocuments {
     issue: Issue,
+    /// The number of documents without an amount of the account that leaves; `None` for the documents of all payers.
+    skipped: Option<u64>,
     changes: Vec<Change>,
 }
 
@@ -184,8 +197,13 @@ async fn number_documents(
     transaction.approved_by.clone_from(&closing.approved_by);
     let changes = match context.mode {
         Mode::Draft { .. } => {
-            refuse_or_record_blockers(context, transaction, closing).await?;
-            Vec::new()
+            let changes = final_invoice::correct(context, transaction, &issued).await?;
+            let changes = final_invoice::in_scope(context, changes);
+            if changes.is_empty() && final_invoice::is_complete(context) {
+                return Ok(None);
+            }
+            refuse_or_record_blockers(context, transaction, closing, &changes).await?;
+            changes
         }
         Mode::Correct { .. } | Mode::Restate { .. } => {
             let Some(changes) = draft_corrections(context, transaction, &issued, cause).await? else {
@@ -194,9 +212,13 @@ async fn number_documents(
             changes
         }
     };
+    let skipped = match &context.account {
+        Some(account) => Some(final_invoice::skipped(context, transaction, account).await?),
+        None => None,
+    };
     record_totals(context, transaction, closing, cause);
     let issue = closing::number(context, transaction, issued, closing.issue_date).await?;
-    Ok(Some(NumberedDocuments { issue, changes }))
+    Ok(Some(NumberedDocuments { issue, skipped, changes }))
 }
 
 /// Refuses to close a period that has close blockers. With `force`, the blockers are recorded instead.
@@ -204,8 +226,10 @@ async fn refuse_or_record_blockers(
     context: &Context,
     transaction: &mut Transaction,
     closing: &CloseOptions,
+    changes: &[Change],
 ) -> Result<(), Error> {
-    let blockers = closing::find_close_blockers(context, transaction, closing.issue_date).await?;
+    let mut blockers = closing::find_close_blockers(context, transaction, closing.issue_date).await?;
+    blockers.extend(final_invoice::changed_by_rules(changes));
     if !blockers.is_empty() && !closing.force {
         let reasons = blockers.into_iter().map(|blocker| blocker.detail).collect();
         return Err(Error::Closing(ClosingError::CloseBlocked { period: context.period.to_string(), reasons }));
@@ -243,4 +267,5 @@ fn record_totals(context: &Context, transaction: &mut Transaction, closing: &Clo
         (CloseDecision::CAUSE, reason.to_owned()),
     ];
     transaction.totals.extend(totals.map(|(name, text)| (name.to_owned(), text)));
+    final_invoice::record_totals(context, transaction);
 }

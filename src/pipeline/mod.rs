@@ -5,6 +5,7 @@
 //! | `billing` | `conto run`, and `conto intake`, which is its first half |
 //! | `close` | `conto close`: the documents of an open period, or the corrections of a closed one |
 //! | `correct` | a closed period by the configuration and rules of its close, for the other files |
+//! | `final_invoice` | the documents of an account that leaves, issued while the period is open |
 //! | `restate` | `conto restate`: a closed period by the current rules |
 //! | `cancel` | `conto cancel`: a credit note for an issued document, and an invoice with the present account data |
 //! | `reproduce` | `conto reproduce`: a commit, computed again and compared |
@@ -16,6 +17,7 @@ mod cancel;
 mod close;
 mod compare;
 mod correct;
+mod final_invoice;
 mod maintenance;
 mod reproduce;
 mod restate;

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::close::{CloseOptions, issue};
-use super::{cancel, correct, restate};
+use super::{cancel, correct, final_invoice, restate};
 use crate::closing::correction::ChangeCause;
 use crate::error::{ClosingError, Error, LakeError};
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
-use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
+use crate::run::{ACCOUNT, Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
 use crate::storage::{Commit, CommitKind, Lake};
-use crate::{documents, invoicing, metering, rating};
+use crate::{closing, documents, invoicing, metering, rating};
 
 /// The comparison of a reproduction with its commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -38,10 +38,11 @@ pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) 
     let mut dry_run = Transaction::dry_run_before(&lake, &current, sequence).await?;
     let environment = correct::environment_of(&current, &entry)?;
     let context = match (entry.kind, entry.totals.get("issue_date").and_then(|date| date.parse().ok())) {
-        (CommitKind::Close, Some(issue_date)) => {
+        (CommitKind::Close | CommitKind::FinalInvoice, Some(issue_date)) => {
             let tax_point = entry.totals.get(TAX_POINT).and_then(|date| date.parse().ok());
+            let account = entry.totals.get(ACCOUNT).cloned();
             let (remark, approved_by) = (entry.remarks.first().cloned(), entry.approved_by.clone());
-            let closing = CloseOptions { issue_date, tax_point, force: true, remark, approved_by };
+            let closing = CloseOptions { issue_date, tax_point, force: true, remark, approved_by, account };
             if correct::is_cancellation(&entry) {
                 cancel::cancel_again(&environment, &mut dry_run, period, &entry, &closing).await?
             } else if correct::is_restatement(&entry) {
@@ -60,8 +61,10 @@ async fn draft(environment: &Environment, dry_run: &mut Transaction, period: Bil
     let catalog = read_catalog(dry_run).await?;
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, period).await?;
     let context = Context::new(environment, period, mode);
+    let issued = closing::issued::issued(&context, dry_run).await?;
     rating::rate(&context, dry_run, catalog.all_series()?).await?;
     invoicing::draft(&context, dry_run).await?;
+    final_invoice::draft(&context, dry_run, &issued).await?;
     documents::stage(&context, dry_run, Documents::All, None).await?;
     Ok(context)
 }
@@ -75,7 +78,11 @@ async fn issue_close(
 ) -> Result<Context, Error> {
     let catalog = read_catalog(dry_run).await?;
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, period).await?;
-    let context = Context::new(environment, period, mode).at_chosen_tax_point(closing.tax_point)?;
+    let context = Context::new(environment, period, mode);
+    let context = match &closing.account {
+        Some(account) => final_invoice::context(context, account, closing.issue_date, closing.tax_point)?,
+        None => context.at_chosen_tax_point(closing.tax_point)?,
+    };
     issue(&context, dry_run, &catalog, closing, Documents::All, ChangeCause::Usage).await?;
     Ok(context)
 }

@@ -3,7 +3,7 @@
 use super::{Error, Statement, statement};
 
 /// The paths of the persisted relations by stage, in the order of the pipeline.
-const PERSISTED: [&str; 38] = [
+const PERSISTED: [&str; 39] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",

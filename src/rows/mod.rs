@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take};
+use arrow::compute::{SortColumn, concat_batches, filter_record_batch, lexsort_to_indices, take};
 use arrow::error::ArrowError;
 
 use crate::error::Error;
@@ -44,6 +44,22 @@ pub fn sorted(batches: &[RecordBatch], order: &[&'static str]) -> Result<RecordB
     let order: UInt32Array = lexsort_to_indices(&columns, None).map_err(failed)?;
     let sorted: Result<Vec<ArrayRef>, _> = all.columns().iter().map(|column| take(column, &order, None)).collect();
     RecordBatch::try_new(all.schema(), sorted.map_err(failed)?).map_err(failed)
+}
+
+/// The rows whose text in a column satisfies a predicate.
+pub fn with_text(
+    batches: &[RecordBatch],
+    name: &'static str,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<RecordBatch>, Error> {
+    let mut found = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let texts: &StringArray = column(batch, name)?;
+        let wanted = (0..texts.len()).map(|row| Some(is_wanted(texts.value(row))));
+        let rows = filter_record_batch(batch, &BooleanArray::from_iter(wanted));
+        found.push(rows.map_err(|source| failed(name, source))?);
+    }
+    Ok(found)
 }
 
 /// A column of instants in microseconds UTC.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::final_invoice::TAX_POINT;
 use super::provenance::Provenance;
 use super::{Mode, Progress};
 use crate::error::{ClosingError, Error, LakeError};
@@ -16,9 +17,6 @@ use crate::model::memory::MemoryShares;
 use crate::model::period::{BillingPeriod, Calendar};
 use crate::model::rule_book::RuleBook;
 use crate::storage::{CommitKind, LakeSettings, MeterDefinition};
-
-/// The name under which the control totals of a close contain its tax point.
-pub const TAX_POINT: &str = "tax_point";
 
 /// The pages that a command renders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +81,10 @@ pub struct Context {
     pub mode: Mode,
     /// The date of the taxes and exchange rates: the tax point of the last close, or the last day of the period.
     pub tax_point: Date,
+    /// The tax points of the accounts with a final invoice.
+    pub tax_points: BTreeMap<String, Date>,
+    /// The account whose final documents are issued; `None` if the documents of all payers are issued or drafted.
+    pub account: Option<String>,
     calendar: Calendar,
 }
 
@@ -96,6 +98,8 @@ impl Context {
             calendar: environment.calendar(),
             period,
             tax_point: tax_point.unwrap_or(period.last_day()),
+            tax_points: mode.tax_points(),
+            account: None,
             mode,
         }
     }
@@ -103,6 +107,13 @@ impl Context {
     /// This context with another tax point.
     pub fn at_tax_point(self, tax_point: Date) -> Self {
         Self { tax_point, ..self }
+    }
+
+    /// This context for the final documents of one account, with the tax point of these documents.
+    pub fn for_account(self, account: &str, tax_point: Date) -> Self {
+        let mut tax_points = self.tax_points;
+        tax_points.insert(account.to_owned(), tax_point);
+        Self { tax_points, account: Some(account.to_owned()), ..self }
     }
 
     /// This context with the tax point of the command line. A closed period keeps the tax point of its close.
@@ -115,6 +126,12 @@ impl Context {
             Some(tax_point) => Ok(self.at_tax_point(tax_point)),
             None => Ok(self),
         }
+    }
+
+    /// The end of the days whose usage is issued: the end of the account, or the end of the period.
+    pub fn issued_until(&self) -> Date {
+        let account = self.account.as_ref().and_then(|account| self.config.accounts.get(account));
+        account.and_then(|account| account.valid_to).map_or(self.period.end(), |end| end.min(self.period.end()))
     }
 
     /// A calendar in the time zone of the configuration. Each reader has its own, because a calendar stores answers.

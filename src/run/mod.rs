@@ -10,13 +10,17 @@
 //! closed period is corrected by the configuration and rules of its close, not by the current ones.
 
 mod context;
+mod final_invoice;
 mod mode;
 mod parallel;
 mod progress;
 mod provenance;
 mod transaction;
 
-pub use self::context::{Context, Documents, Environment, RunOptions, TAX_POINT};
+pub use self::context::{Context, Documents, Environment, RunOptions};
+pub use self::final_invoice::{
+    ACCOUNT, FinalInvoices, TAX_POINT, final_invoices, is_of_final_invoice, is_settled, tax_point_of,
+};
 pub use self::mode::Mode;
 pub use self::parallel::{at_once, threads};
 pub use self::progress::{Progress, Silent};

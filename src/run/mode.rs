@@ -1,11 +1,15 @@
 //! The mode of work on a period.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
+use super::final_invoice::{FinalInvoices, final_invoices, tax_point_of};
 use crate::error::Error;
 use crate::model::account::{Account, Accounts};
 use crate::model::period::BillingPeriod;
-use crate::storage::{Commit, CommitKind, Lake, Snapshot};
+use crate::storage::{Commit, CommitKind, CommitSummary, Lake, Snapshot};
 
 /// The mode of work on a period. The commits of the period and the command decide it before any stage begins.
 ///
@@ -17,6 +21,8 @@ pub enum Mode {
     Draft {
         /// The last drafts of the period.
         drafted: Option<Arc<Commit>>,
+        /// The accounts whose documents are already issued.
+        final_invoices: FinalInvoices,
     },
     /// The period is closed: it is rated by the configuration and rules of its last close.
     Correct { closed: Arc<Commit> },
@@ -32,13 +38,17 @@ pub enum Mode {
 impl Mode {
     /// `Correct` for a closed period, `Draft` for an open one.
     pub async fn of_period(lake: &Lake, snapshot: &Snapshot, period: BillingPeriod) -> Result<Self, Error> {
-        let last = async |kind| match snapshot.last(kind, &period.to_string()) {
-            Some(last) => Ok::<_, Error>(Some(Arc::new(lake.log_entry(last.sequence).await?))),
+        let name = period.to_string();
+        let entry = async |commit: Option<&CommitSummary>| match commit {
+            Some(commit) => Ok::<_, Error>(Some(Arc::new(lake.log_entry(commit.sequence).await?))),
             None => Ok(None),
         };
-        match last(CommitKind::Close).await? {
+        match entry(snapshot.last(CommitKind::Close, &name)).await? {
             Some(closed) => Ok(Self::Correct { closed }),
-            None => Ok(Self::Draft { drafted: last(CommitKind::Billing).await? }),
+            None => Ok(Self::Draft {
+                drafted: entry(snapshot.last_documents(&name)).await?,
+                final_invoices: final_invoices(snapshot, &name),
+            }),
         }
     }
 
@@ -53,7 +63,7 @@ impl Mode {
     /// The last drafts of an open period.
     pub fn drafted(&self) -> Option<&Arc<Commit>> {
         match self {
-            Self::Draft { drafted } => drafted.as_ref(),
+            Self::Draft { drafted, .. } => drafted.as_ref(),
             Self::Correct { .. } | Self::Restate { .. } => None,
         }
     }
@@ -61,6 +71,31 @@ impl Mode {
     /// The last commit with documents of the period.
     pub fn last_documents(&self) -> Option<&Commit> {
         self.closed().or(self.drafted()).map(Arc::as_ref)
+    }
+
+    /// The final invoices that were issued in an open period; `None` for a closed period.
+    pub fn final_invoices(&self) -> Option<&FinalInvoices> {
+        match self {
+            Self::Draft { final_invoices, .. } => Some(final_invoices),
+            Self::Correct { .. } | Self::Restate { .. } => None,
+        }
+    }
+
+    /// Whether documents of an account are already issued in an open period.
+    pub fn has_final_invoice(&self, account: &str) -> bool {
+        self.final_invoices().is_some_and(|found| found.contains_key(account))
+    }
+
+    /// The tax points of the accounts with a final invoice. A closed period keeps them.
+    pub(super) fn tax_points(&self) -> BTreeMap<String, Date> {
+        if let Some(found) = self.final_invoices() {
+            return found.iter().map(|(account, one)| (account.clone(), one.tax_point)).collect();
+        }
+        let prefix = tax_point_of("");
+        let totals = self.closed().into_iter().flat_map(|closed| &closed.totals);
+        let of_account =
+            |(name, date): (&String, &String)| Some((name.strip_prefix(&prefix)?.to_owned(), date.parse().ok()?));
+        totals.filter_map(of_account).collect()
     }
 
     /// An account of the last close that the configuration no longer has.

@@ -263,7 +263,10 @@ impl Transaction {
         }
         if let Some(file) = after {
             self.removed.remove(&file.path);
-            self.added.insert(file.path.clone(), file);
+            // A second replacement can restore the committed content.
+            if !self.snapshot.contains(&file.path) {
+                self.added.insert(file.path.clone(), file);
+            }
         }
         Ok(true)
     }

@@ -18,6 +18,8 @@ pub enum CommitKind {
     Billing,
     /// The issued documents of a period: its invoices, or later corrections.
     Close,
+    /// The final documents of one account in an open period. The other documents of the period remain drafts.
+    FinalInvoice,
     /// The merging of small usage files.
     Compaction,
     /// The removal of the samples of closed periods. The metered windows remain.
@@ -34,6 +36,7 @@ impl CommitKind {
             Self::Intake => "intake",
             Self::Billing => "billing",
             Self::Close => "close",
+            Self::FinalInvoice => "final_invoice",
             Self::Compaction => "compaction",
             Self::Expiry => "expiry",
             Self::Vacuum => "vacuum",

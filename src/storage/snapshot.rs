@@ -29,7 +29,7 @@ impl CommitSummary {
     /// The operator's decisions about the documents of a close; `None` for other commits.
     pub fn close_decision(&self) -> Option<CloseDecision> {
         let total = |name: &str| self.totals.get(name).cloned().unwrap_or_default();
-        (self.kind == CommitKind::Close).then(|| CloseDecision {
+        matches!(self.kind, CommitKind::Close | CommitKind::FinalInvoice).then(|| CloseDecision {
             commit: Some(self.sequence),
             period: self.period.clone().unwrap_or_default(),
             issue_date: total(CloseDecision::ISSUE_DATE),
@@ -118,6 +118,13 @@ impl Snapshot {
     pub fn close_decisions(&self, period: &str) -> Vec<CloseDecision> {
         let of_period = self.commits.iter().filter(|commit| commit.period.as_deref() == Some(period));
         of_period.filter_map(CommitSummary::close_decision).collect()
+    }
+
+    /// The last commit with documents of a period: drafts, final invoices of accounts, or the documents of a close.
+    pub fn last_documents(&self, period: &str) -> Option<&CommitSummary> {
+        let has_documents = |kind| matches!(kind, CommitKind::Billing | CommitKind::FinalInvoice | CommitKind::Close);
+        let mut latest_first = self.commits.iter().rev();
+        latest_first.find(|commit| has_documents(commit.kind) && commit.period.as_deref() == Some(period))
     }
 
     /// Whether a path is part of the lake.

@@ -5,7 +5,7 @@ use super::{DECEMBER, NOVEMBER, OCTOBER, assert_balanced, issued, lake, prices};
 use crate::test_lake::TestLake;
 
 /// Configures the maximum time between two records of the source `table`.
-fn expect_every(lake: &TestLake, duration: &str) {
+pub(super) fn expect_every(lake: &TestLake, duration: &str) {
     lake.configure(format!(
         r#"
         [[source]]

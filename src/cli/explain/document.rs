@@ -151,7 +151,8 @@ async fn issued_by(
 ) -> Result<Option<u64>, Failure> {
     let name = period.to_string();
     for close in snapshot.commits() {
-        if close.kind != CommitKind::Close || close.period.as_ref() != Some(&name) {
+        let is_issue = matches!(close.kind, CommitKind::Close | CommitKind::FinalInvoice);
+        if !is_issue || close.period.as_ref() != Some(&name) {
             continue;
         }
         let entry = lake.log_entry(close.sequence).await?;

@@ -12,7 +12,7 @@ use crate::model::expression::Expression;
 use crate::model::money::{Amount, places_of};
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::{CreditKind, DiscountValue};
-use crate::storage::{CommitKind, Lake, Snapshot};
+use crate::storage::{Lake, Snapshot};
 
 /// A contract term, with its place in the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,15 +23,14 @@ pub(super) struct TermReference {
     pub(super) summary: String,
 }
 
-/// The configuration and rules of the last close of a period, or of its last billing if the period has no close. `None`
-/// without such a commit, or if this version cannot read its inputs.
+/// The configuration and rules of the last commit with documents of a period. `None` without such a commit, or if this
+/// version cannot read its inputs.
 pub(super) async fn committed_inputs(
     lake: &Lake,
     snapshot: &Snapshot,
     period: &str,
 ) -> Result<Option<(Config, RuleBook)>, Error> {
-    let kinds = [CommitKind::Close, CommitKind::Billing];
-    let Some(commit) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
+    let Some(commit) = snapshot.last_documents(period) else { return Ok(None) };
     let entry = lake.log_entry(commit.sequence).await?;
     let (committed, _) = read_committed_inputs(&entry.inputs, &entry.configuration);
     Ok(committed)
