@@ -25,5 +25,5 @@
 --         sold_by                   TEXT              the reseller's account; null if the configured seller sells
 --         correction_reason         TEXT              late_usage, changed_record, late_and_changed, changed_rule,
 --                                                     cancelled or reissued; null if it corrects no closed period
---         is_last                   BOOLEAN not null  the account or the project ended, so that no later document can
---                                                     take an amount over
+--         is_last                   BOOLEAN not null  the account or the project ended, or the project has no account,
+--                                                     so that no later document can take an amount over

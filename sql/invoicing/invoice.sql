@@ -45,8 +45,9 @@
 --         correction_reason              TEXT                     late_usage, changed_record, late_and_changed,
 --                                                                 changed_rule, cancelled or reissued; null if it
 --                                                                 corrects no closed period
---         is_last                        BOOLEAN not null         the account or the project ended, so that no later
---                                                                 document can take an amount over
+--         is_last                        BOOLEAN not null         the account or the project ended, or the project has
+--                                                                 no account, so that no later document can take an
+--                                                                 amount over
 --
 -- BT-111 of a correction is cumulative. The tax of all documents at the same exchange rate is converted and rounded
 -- once. BT-111 of the documents that were issued before is subtracted.

@@ -89,8 +89,6 @@ pub(super) struct DraftContext<'a> {
     /// The accounts and the projects for which each account can pay after the period. A reseller also pays for the
     /// projects of its customers.
     later_projects: BTreeSet<(&'a str, &'a str)>,
-    /// The projects that have an account when the period ends.
-    assigned_projects: BTreeSet<&'a str>,
 }
 
 impl<'a> DraftContext<'a> {
@@ -99,20 +97,16 @@ impl<'a> DraftContext<'a> {
         let mut calendar = context.calendar();
         let bounds = (calendar.day_start(period.start_day()), calendar.day_start(period.end_day()));
         let mut later_projects = BTreeSet::new();
-        let mut assigned_projects = BTreeSet::new();
         for account in &config.accounts.accounts {
             let is_later = |project: &&Project| project.valid_to.is_none_or(|to| bounds.1 < to);
             for project in account.projects.iter().filter(is_later) {
                 let payers = std::iter::successors(Some(account), |payer| config.accounts.reseller_of(payer));
                 later_projects.extend(payers.map(|payer| (payer.id.as_str(), project.id.as_str())));
-                if project.valid_from.is_none_or(|from| from <= bounds.1) {
-                    assigned_projects.insert(project.id.as_str());
-                }
             }
         }
         let (last_day, tax_point) = (period.last_day(), context.tax_point);
         let tax_points = context.tax_points.clone();
-        Self { config, terms, period, last_day, tax_point, tax_points, bounds, later_projects, assigned_projects }
+        Self { config, terms, period, last_day, tax_point, tax_points, bounds, later_projects }
     }
 
     /// The tax point of the documents of an account. An unassigned project has the tax point of the period.
@@ -296,10 +290,12 @@ impl<'a> DraftContext<'a> {
         account.valid_from.is_none_or(|from| from < end) && account.valid_to.is_none_or(|to| start < to)
     }
 
-    /// Whether no later document can take over an amount of a document, because its account or its project ended.
+    /// Whether no later document can take over an amount of a document, because its account or its project ended. If
+    /// accounts are configured, a project without one will be assigned or end, and its next documents have another
+    /// payer.
     fn is_last(&self, buyer: &Buyer<'_>, per: InvoicePer, project: Option<&str>) -> bool {
         let Some(account) = buyer.account else {
-            return self.assigned_projects.contains(buyer.account_id);
+            return !self.config.accounts.accounts.is_empty();
         };
         let has_ended = account.valid_to.is_some_and(|to| to <= self.period.end());
         // If the account has one invoice for all projects now, a document of a single project only settles an amount.

@@ -160,3 +160,17 @@ fn minimum_invoice_amount_requires_the_earlier_month_to_be_closed_first() {
     assert_eq!(issued(&lake).len(), 2, "nothing is left to December");
     assert_balanced(&lake, &[OCTOBER, NOVEMBER, DECEMBER]);
 }
+
+/// The project `stranger` has no account. Its 1.00 is below the minimum, but no later document has the same payer, so
+/// the amount is due now. The 2.00 of the project `q`, which has an account, are carried forward.
+#[test]
+fn a_small_amount_of_an_unassigned_project_is_due_at_once() {
+    let lake = lake().config(r#"minimum_invoice_amount = "5.00""#);
+    lake.deliver("stranger", ["m,c,2026-10-03T10:00:00Z,10,stranger"]);
+    lake.close_by_force(OCTOBER, "2026-11-02");
+    let amounts = |column: &str| lake.sql(&format!("SELECT {column} FROM invoice ORDER BY account_id, project_id"));
+    assert_eq!(amounts("total_without_tax"), ["9", "0", "1"]);
+    assert_eq!(amounts("carried_forward"), ["0", "2", "0"]);
+    assert_eq!(issued(&lake).len(), 2);
+    assert_balanced(&lake, &[OCTOBER]);
+}
