@@ -12,7 +12,7 @@
 --         base_amount       DECIMAL(28,4) not null
 --         amount            DECIMAL(28,4) not null
 --         currency          TEXT not null
---         tax_category      TEXT not null
+--         tax_category      TEXT             null if the treatment has no row in applied_tax
 --         tax_rate          DECIMAL(7,4)    null if the amount has several taxes
 --         tax_treatment     TEXT not null    the taxes, such as GST S 5 % + QST S 9.975 %
 WITH tax AS (
@@ -23,5 +23,5 @@ WITH tax AS (
 SELECT invoice_number, allowance_number, account_id, kind, term_id, description, percent, base_amount, amount, currency,
        tax.tax_category, tax.tax_rate, allowance.tax_treatment
 FROM allowance
-JOIN tax ON tax.tax_treatment = allowance.tax_treatment
+LEFT JOIN tax ON tax.tax_treatment = allowance.tax_treatment
 ORDER BY invoice_number, allowance_number

@@ -21,7 +21,7 @@
 --         net_amount           DECIMAL(28,4) not null
 --         currency             TEXT not null
 --         price_currency       TEXT not null   currency of the rules; unit_price is in `currency`
---         tax_category         TEXT not null
+--         tax_category         TEXT            null if the treatment has no row in applied_tax
 --         tax_rate             DECIMAL(7,4)    null if the line has several taxes
 --         tax_treatment        TEXT not null   the taxes, such as GST S 5 % + QST S 9.975 %
 WITH tax AS (
@@ -34,5 +34,5 @@ SELECT invoice_number, line_number, account_id, project_id, charge_category, ser
        quantity, unit, unit_price, unit_price_per, net_amount, currency, price_currency, tax.tax_category, tax.tax_rate,
        invoice_line.tax_treatment
 FROM invoice_line
-JOIN tax ON tax.tax_treatment = invoice_line.tax_treatment
+LEFT JOIN tax ON tax.tax_treatment = invoice_line.tax_treatment
 ORDER BY invoice_number, line_number
