@@ -22,7 +22,8 @@ use crate::storage::Lake;
 ///
 /// Every record is accepted, duplicate or rejected. All metered usage is rated, or listed without a price. All rated
 /// usage is on an invoice, or of a suspended account, an internal account or an unassigned project. Lines, allowances,
-/// taxes, prepayments, balances and postings add up. Every file matches its digest in the commit log.
+/// taxes, prepayments, balances and postings add up. Every file matches its digest in the commit log. Usage that was
+/// taken in after the last billing of the month is not audited, and a note names it.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 3: a cent is missing.\n\nExample: conto audit --period 2026-10 --format csv")]
 pub(super) struct AuditCommand {
@@ -93,6 +94,13 @@ impl AuditCommand {
         }
         let closes = books.snapshot.close_decisions(&self.period.to_string());
         self.print(context, &audit, &parts, &closes)?;
+        if books.has_unbilled_usage {
+            let period = self.period;
+            context.printer.talk(&format!(
+                "note: usage of {period} was taken in after its last billing; it is not billed yet and not part of this \
+                 audit\nhint: `conto run --period {period}` bills it"
+            ));
+        }
         verdict(&audit, first_missing)
     }
 

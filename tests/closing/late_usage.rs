@@ -5,6 +5,7 @@ use super::{
     DECEMBER, LATE_30, NOVEMBER, OCTOBER, STORAGE, account, assert_balanced, days, issued, lake,
     lake_with_next_invoice, lines, prices, storage_tax,
 };
+use crate::test_lake::TestLake;
 
 /// In time, the usage costs 100 × 0.10 + 20 × 0.08 = 11.60. Late, it costs 9.00 and then 2.60, which is 3.12 with tax.
 #[test]
@@ -89,8 +90,7 @@ fn late_usage_without_an_invoice_is_in_the_books() {
         lake.deliver(name, [late]);
         let summary = lake.run(OCTOBER);
         assert!(summary.closed && summary.changes.is_empty() && summary.has_new_usage, "{summary:?}");
-        let message = lake.audit_fails(OCTOBER);
-        assert!(message.contains("metered usage: 1 resource-day"), "{message}");
+        assert!(audited(&lake).contains("\nnote: usage of 2026-10 was taken in after its last billing"));
         let closed = lake.close(OCTOBER, date);
         closed.assert_nothing_due();
         assert!(closed.commit.is_some(), "the books get the usage: {closed:?}");
@@ -191,4 +191,30 @@ fn minimum_is_reduced_by_late_usage() {
     found.sort();
     assert_eq!(found, ["-1.000000000 at 3.000000000000: -3.0000", "40.000000000 at 0.100000000000: 4.0000"]);
     lake.assert_audited(&[OCTOBER]);
+}
+
+/// The standard error of an audit of October that must find no difference.
+fn audited(lake: &TestLake) -> String {
+    let output = lake.output(&["audit", "--period", OCTOBER]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Usage that an intake takes in without a run is not billed yet. The audit states it and checks the books of the last
+/// billing or close.
+#[test]
+fn an_audit_after_an_intake_checks_the_books_of_the_last_billing() {
+    let lake = lake();
+    lake.run(OCTOBER);
+    assert_eq!(audited(&lake), "");
+    lake.deliver("late", LATE_30);
+    lake.succeeds(&["intake"]);
+    let note = "note: usage of 2026-10 was taken in after its last billing; it is not billed yet and not part of this \
+                audit\nhint: `conto run --period 2026-10` bills it\n";
+    assert_eq!(audited(&lake), note);
+    lake.close(OCTOBER, "2026-11-02");
+    assert_eq!(audited(&lake), "");
+    lake.deliver("later", ["m,a,2026-10-10T10:00:00Z,10,p"]);
+    lake.succeeds(&["intake"]);
+    assert_eq!(audited(&lake), note);
 }
