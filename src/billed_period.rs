@@ -8,7 +8,7 @@ use crate::error::{Error, LakeError};
 use crate::model::config::Config;
 use crate::model::period::{BillingPeriod, Calendar};
 use crate::query::{Session, persisted_of, statement};
-use crate::run::register_verified;
+use crate::run::{register_verified, usage_of_summary};
 use crate::storage::{DataFile, Lake, Snapshot};
 
 /// A read session over the relations of a billed period.
@@ -34,7 +34,7 @@ impl BilledPeriod {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
         let name = period.to_string();
-        let Some(billed_at) = snapshot.last_documents(&name).map(|commit| commit.sequence) else { return Ok(None) };
+        let Some(billed_at) = snapshot.last_documents(&name).map(usage_of_summary) else { return Ok(None) };
         let mut books = Self::new(lake, snapshot, period)?;
         for path in ["rating", "invoicing"].into_iter().flat_map(persisted_of) {
             books.register(path, |file| file.partition == name).await?;

@@ -166,8 +166,8 @@ fn an_earlier_delivery_moves_an_event_to_a_closed_month() {
     lake.close_by_force(OCTOBER, "2026-11-02");
     lake.close_by_force(NOVEMBER, "2026-12-02");
     lake.put("usage/2.events", event("9", "2026-10-31T23:59:58Z", "5"));
-    assert_eq!(lake.run_closed(OCTOBER), ["p p 5.00 EUR late_usage invoice"]);
-    assert_eq!(lake.run_closed(NOVEMBER), ["p p -5.00 EUR late_usage credit note"]);
+    assert_eq!(lake.run_closed(OCTOBER), ["p p 5.00 EUR changed_record invoice"]);
+    assert_eq!(lake.run_closed(NOVEMBER), ["p p -5.00 EUR changed_record credit note"]);
 }
 
 /// The presence meter has one sample for the events 1 and 2 at 12:00. The event 1 is delivered at 10:00 too, so the
@@ -503,4 +503,16 @@ proptest! {
         );
         prop_assert_eq!(metered_days(&lake), metered_days(&other));
     }
+}
+
+/// October is closed with an event of 5 on the 6th, which is then delivered with a time on the 5th. Two days change, but
+/// no amount. The event of 2 on the 10th is late.
+#[test]
+fn an_earlier_delivery_and_a_late_event_are_distinguished() {
+    let lake = lake().config(r#"closing.charge_increases_as = "separate_invoice""#);
+    lake.put("usage/1.events", event("e", "2026-10-06T00:00:03Z", "5"));
+    lake.close(OCTOBER, "2026-11-02");
+    lake.put("usage/2.events", event("e", "2026-10-05T23:59:58Z", "5"));
+    lake.put("usage/3.events", event("late", "2026-10-10T10:00:00Z", "2"));
+    assert_eq!(lake.close(OCTOBER, "2026-11-05").changes(), ["p p 2.00 EUR late_and_changed invoice"]);
 }

@@ -8,15 +8,7 @@ use crate::model::period::DayNumber;
 use crate::query::Parameters;
 use crate::rows::{self, Row};
 use crate::run::{Context, Transaction, register_verified};
-use crate::storage::{Commit, DataFile};
-
-/// The name under which the control totals of a cancellation contain the commit whose usage its documents price.
-pub const USAGE_OF: &str = "usage_of";
-
-/// The commit with the usage that the documents of a close price. A cancellation prices the usage of an earlier close.
-pub fn usage_of(closed: &Commit) -> u64 {
-    closed.totals.get(USAGE_OF).and_then(|sequence| sequence.parse().ok()).unwrap_or(closed.sequence)
-}
+use crate::storage::{DataFile, Snapshot};
 
 /// The common key of usage lines that differ only in tier and price: account, project and identifying texts.
 type LineKey = (String, Option<String>, [String; 5]);
@@ -57,14 +49,15 @@ pub(super) struct ChangedUsage {
 impl ChangedUsage {
     /// Compares the current metered usage with the metered usage at a close. The session must contain the rated usage.
     pub(super) async fn since(close: u64, context: &Context, transaction: &Transaction) -> Result<Self, Error> {
-        let retracted = retracted_days(context, transaction, close).await?;
+        let at_close = transaction.lake.snapshot_as_of(close).await?;
+        let mut changed_days = retracted_days(context, transaction, close).await?;
+        changed_days.extend(superseded_days(context, transaction, &at_close).await?);
         let scope = transaction.session.scope()?;
         let lake = &transaction.lake;
         let month = context.period;
         let period = month.to_string();
         let is_day = |file: &DataFile| month.has_date(&file.partition);
         let is_period = |file: &DataFile| file.partition == period;
-        let at_close = lake.snapshot_as_of(close).await?;
         let days = at_close.files("metered_day").filter(|file| is_day(file));
         register_verified(&scope, lake, "closing/issued_day", days).await?;
         for (path, relation) in [
@@ -81,7 +74,7 @@ impl ChangedUsage {
         for row in rows::each(&scope.run("closing/changed_usage", Parameters::none()).await?) {
             let (stream, day) = (row.id("stream_id")?, row.day("charge_date")?);
             // The last gauge or counter value of a day also affects the next day.
-            let is_changed = retracted.contains(&(stream, day)) || retracted.contains(&(stream, day - 1));
+            let is_changed = changed_days.contains(&(stream, day)) || changed_days.contains(&(stream, day - 1));
             changed.of_lines.entry(line_key(row)?).or_default().add(day, is_changed);
             changed.of_accounts.entry(row.text("account_id")?.to_owned()).or_default().add(day, is_changed);
         }
@@ -122,6 +115,57 @@ async fn retracted_days(
     for row in rows::each(&transaction.read("withdrawn_sample", |_| true).await?) {
         if row.number("log_entry")?.unsigned_abs() > since {
             days.insert((row.id("stream_id")?, calendar.day_of(row.instant("measured_at")?)));
+        }
+    }
+    Ok(days)
+}
+
+/// The streams and dates of the events that counted at the close, and that a delivery with an earlier time has
+/// superseded since: the dates of the superseded samples and of the samples that count instead.
+async fn superseded_days(
+    context: &Context,
+    transaction: &Transaction,
+    at_close: &Snapshot,
+) -> Result<BTreeSet<(u64, DayNumber)>, Error> {
+    const REPEATED: &str = "repeated_event";
+    const SAMPLE: &str = "sample";
+    const COLUMNS: [&str; 3] = ["stream_id", "measured_at", "record_digest"];
+    let is_new = |file: &DataFile| !at_close.contains(&file.path);
+    let mut dates = BTreeSet::new();
+    let mut repeated: BTreeSet<(u64, i64, u64)> = BTreeSet::new();
+    for file in transaction.files_where(REPEATED, is_new) {
+        dates.insert(file.partition.clone());
+        for batch in transaction.lake.data(&file).await?.batches(&COLUMNS)? {
+            for row in rows::each(&[batch?]) {
+                repeated.insert((row.id("stream_id")?, row.instant("measured_at")?, row.id("record_digest")?));
+            }
+        }
+    }
+    let mut calendar = context.calendar();
+    let (mut days, mut superseded) = (BTreeSet::new(), BTreeSet::new());
+    for file in at_close.files(SAMPLE).filter(|file| dates.contains(&file.partition)) {
+        for batch in transaction.lake.data(file).await?.batches(&COLUMNS)? {
+            for row in rows::each(&[batch?]) {
+                let (stream, measured_at, digest) =
+                    (row.id("stream_id")?, row.instant("measured_at")?, row.id("record_digest")?);
+                if repeated.contains(&(stream, measured_at, digest)) {
+                    days.insert((stream, calendar.day_of(measured_at)));
+                    superseded.insert((stream, digest));
+                }
+            }
+        }
+    }
+    if superseded.is_empty() {
+        return Ok(days);
+    }
+    for file in transaction.files_where(SAMPLE, |file| is_new(file) && context.period.has_date(&file.partition)) {
+        for batch in transaction.lake.data(&file).await?.batches(&COLUMNS)? {
+            for row in rows::each(&[batch?]) {
+                let stream = row.id("stream_id")?;
+                if superseded.contains(&(stream, row.id("record_digest")?)) {
+                    days.insert((stream, calendar.day_of(row.instant("measured_at")?)));
+                }
+            }
         }
     }
     Ok(days)

@@ -26,7 +26,7 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::changed_usage::{ChangedUsage, usage_of};
+use super::changed_usage::ChangedUsage;
 use super::issued::{DRAFT, Issued, originals, written_off};
 use crate::closing::payer::{Payer, payer_of};
 use crate::closing::reason::{CHANGED_RECORD, CHANGED_RULE, LATE_AND_CHANGED, LATE_USAGE};
@@ -41,7 +41,7 @@ use crate::model::terms::CARRIED_FORWARD;
 use crate::query::{Session, statement};
 use crate::rows::taxes::{APPLIED_TAX, TaxTreatments, applied_tax, tax_group_of, treatment_of, treatments};
 use crate::rows::{self, Row};
-use crate::run::{Context, Transaction};
+use crate::run::{Context, Transaction, usage_of};
 
 pub(super) const HEADER: &str = "invoicing/document_header";
 pub(super) const INVOICE: &str = "invoicing/invoice";

@@ -7,7 +7,6 @@ use super::close::CloseOptions;
 use super::{again_after_a_conflict, correct};
 use crate::catalog::stored::read_catalog;
 use crate::closing::cancellation::{self, DocumentToCancel};
-use crate::closing::changed_usage::{USAGE_OF, usage_of};
 use crate::closing::reason;
 use crate::error::{ClosingError, Error};
 use crate::load;
@@ -18,7 +17,7 @@ use crate::model::issue::Cancellation;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
 use crate::model::summary::{CancelSummary, CancelledBy, ChangedData};
-use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
+use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction, USAGE_OF, usage_of};
 use crate::storage::{Commit, CommitKind};
 use crate::{closing, documents, invoicing, rating};
 

@@ -5,12 +5,11 @@ use crate::closing::reason;
 use std::sync::Arc;
 
 use crate::catalog::streams::Catalog;
-use crate::closing::changed_usage::usage_of;
 use crate::closing::correction::{self, ChangeCause, Correction, LineDifferences};
 use crate::error::{ClosingError, Error};
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
-use crate::run::{Context, Environment, Mode, PROGRAM_VERSION, Transaction};
+use crate::run::{Context, Environment, Mode, PROGRAM_VERSION, Transaction, usage_of};
 use crate::storage::Commit;
 use crate::{closing, invoicing, load, rating};
 

@@ -16,6 +16,7 @@ mod parallel;
 mod progress;
 mod provenance;
 mod transaction;
+mod usage_commit;
 
 pub use self::context::{Context, Documents, Environment, RunOptions};
 pub use self::final_invoice::{
@@ -26,6 +27,7 @@ pub use self::parallel::{at_once, threads};
 pub use self::progress::{Progress, Silent};
 pub use self::provenance::Provenance;
 pub use self::transaction::{Part, Transaction, check, encode, register_verified};
+pub use self::usage_commit::{USAGE_OF, usage_of, usage_of_summary};
 
 /// The version of this program. Every commit records the version that made it.
 pub const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");
