@@ -159,6 +159,30 @@ fn a_file_that_is_repaired_is_read_in_the_next_run() {
     assert!(!lake.succeeds(&["status"]).contains("could not read"));
 }
 
+/// Two sources find files with equal content. The first source cannot read it, so the second source does.
+#[test]
+fn the_first_source_that_can_read_a_content_reads_it() {
+    let lake = small();
+    lake.put("more/copy.csv", lake.text("usage/wrong.csv"));
+    lake.configure(
+        r#"
+        [[source]]
+        name = "table"
+        format = "csv"
+        path = "usage/*.csv*"
+
+        [[source]]
+        name = "other"
+        format = "csv"
+        path = "more/*.csv"
+        columns = { resource_id = "resource" }
+        "#,
+    );
+    lake.fails(4, &RUN);
+    assert_eq!(lake.column("unread_input", "source"), ["table"]);
+    assert_eq!(lake.column("invoice", "total_without_tax"), ["7.0000"]);
+}
+
 #[test]
 fn unread_inputs_count_against_max_rejected_and_block_a_close() {
     let lake = small();

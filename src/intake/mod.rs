@@ -72,11 +72,7 @@ pub async fn load(environment: &Environment, transaction: &mut Transaction) -> R
     let before = Watermarks::load(&transaction.read("watermark", |_| true).await?)?;
     let from = if reads_all_again { Watermarks::default() } else { before.clone() };
     let mut pulled = servers::pull(environment, &bindings, from).await?;
-    let seen = files.iter().map(|file| file.sha256.clone());
-    let mut seen: HashSet<String> = seen.chain(ingested.contents.iter().cloned()).collect();
-    let is_new =
-        |file: &InputFile| !ingested.is_retracted(&file.sha256, file.modified_at) && seen.insert(file.sha256.clone());
-    files.extend(std::mem::take(&mut pulled.files).into_iter().filter(is_new));
+    files.extend(std::mem::take(&mut pulled.files).into_iter().filter(|file| ingested.is_new(file)));
     unread.append(&mut pulled.unread);
     if pulled.watermarks != before {
         transaction.replace("intake/watermark", "all", 0, &[pulled.watermarks.rows()?]).await?;

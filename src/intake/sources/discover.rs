@@ -124,6 +124,11 @@ pub struct IngestedFiles {
 }
 
 impl IngestedFiles {
+    /// Whether no earlier run has read or retracted the content of a file.
+    pub fn is_new(&self, file: &InputFile) -> bool {
+        !self.contents.contains(&file.sha256) && !self.is_retracted(&file.sha256, file.modified_at)
+    }
+
     pub fn is_retracted(&self, sha256: &str, modified_at: Option<i64>) -> bool {
         !self.retracted.is_empty() && self.retracted.contains(&(sha256.to_owned(), modified_at))
     }
@@ -132,23 +137,19 @@ impl IngestedFiles {
 /// The number of consecutive failures of a store after which its remaining objects are not tried.
 const FAILURES_OF_STORE: usize = 3;
 
-/// The files that are not ingested, in the order of sources and names, without duplicate contents. Files and sources
-/// that cannot be read are added to `unread`.
+/// The files that are not ingested, in the order of sources and names. Files and sources that cannot be read are added
+/// to `unread`. Several files may have the same content, because only `prepare` finds whether a source can read it.
 pub async fn new_files(
     config: &Config,
     ingested: &IngestedFiles,
     unread: &mut Vec<UnreadInput>,
 ) -> Result<Vec<InputFile>, Error> {
-    let mut seen = ingested.contents.clone();
     let mut files = Vec::new();
     for source in &config.sources {
         let Origin::Files(config) = &source.origin else { continue };
-        for file in files_of(source, config, ingested, unread).await? {
-            if !ingested.is_retracted(&file.sha256, file.modified_at) && seen.insert(file.sha256.clone()) {
-                files.push(file);
-            }
-        }
+        files.extend(files_of(source, config, ingested, unread).await?);
     }
+    files.retain(|file| ingested.is_new(file));
     Ok(files)
 }
 
@@ -257,7 +258,7 @@ fn open(path: &str) -> Result<Place, String> {
 
 /// Splits a path into the directory to list, which has no wildcard, and the pattern of its files. A path without a
 /// wildcard is the path of one file and has no pattern.
-fn split_at_wildcard(path: &str) -> (&str, Option<&str>) {
+pub fn split_at_wildcard(path: &str) -> (&str, Option<&str>) {
     match path.find(['*', '?', '[', '{']) {
         Some(index) => {
             let slash = path[..index].rfind('/').map_or(0, |slash| slash + 1);
@@ -345,7 +346,8 @@ fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: 
 }
 
 /// Checks the columns of the files and plans the selects, before any record is read. Removes the files whose columns do
-/// not fit their source, and adds them to `unread`.
+/// not fit their source, and adds them to `unread`. Of several files with the same content, the first that fits its
+/// source remains.
 ///
 /// A select that fits no file of a source that has never read a file is an error of the configuration.
 pub async fn prepare(
@@ -357,12 +359,17 @@ pub async fn prepare(
     let mut fitting: HashSet<String> = ingested.sources.clone();
     let mut problems: Vec<(String, Diagnostic)> = Vec::new();
     let mut prepared = Vec::with_capacity(files.len());
+    let mut contents: HashSet<String> = HashSet::new();
     for mut file in files {
+        if contents.contains(&file.sha256) {
+            continue;
+        }
         match columns_of(&mut file, sink).await {
             Ok(Ok(())) => {
                 if !file.is_blank {
                     fitting.insert(file.source.clone());
                 }
+                contents.insert(file.sha256.clone());
                 prepared.push(file);
             }
             Ok(Err(misfit)) => {
