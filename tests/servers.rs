@@ -281,3 +281,25 @@ fn a_password_that_is_missing_after_the_first_run_leaves_out_its_server_only() {
     let billed = ["alpha instance flavor=m1.small 3 0.03", "beta instance flavor=m1.small 1 0.01"];
     assert_eq!(invoiced(&lake), billed);
 }
+
+/// A second meter of the same source meter makes the run read all usage again. The settings of the server worked
+/// before, so a missing password is still a fault of this night.
+#[test]
+fn a_password_that_is_missing_when_all_usage_is_read_again_leaves_out_its_server_only() {
+    let (url, _) = serve(None);
+    let lake = lake_of(&url, "");
+    lake.configure(source(&url, "") + NEIGHBOUR);
+    lake.put("usage/vm.csv", NEIGHBOURS_USAGE);
+    lake.run("2026-10");
+    lake.remove("password");
+    let again = r#"
+        [[meter]]
+        name = "again"
+        aggregation = "presence"
+        unit = "u"
+        source_meters = ["vcpus"]
+        "#;
+    lake.put("rating-rules/again.toml", again);
+    let message = lake.fails(4, &["run", "--period", "2026-10"]);
+    assert!(message.contains("password`, the file of the password"), "{message}");
+}

@@ -71,7 +71,7 @@ pub async fn load(environment: &Environment, transaction: &mut Transaction) -> R
     let mut files = discover::new_files(&environment.config, &ingested, &mut unread).await?;
     let before = Watermarks::load(&transaction.read("watermark", |_| true).await?)?;
     let from = if reads_all_again { Watermarks::default() } else { before.clone() };
-    let mut pulled = servers::pull(environment, &bindings, from).await?;
+    let mut pulled = servers::pull(environment, &bindings, from, &before).await?;
     files.extend(std::mem::take(&mut pulled.files).into_iter().filter(|file| ingested.is_new(file)));
     unread.append(&mut pulled.unread);
     if pulled.watermarks != before {

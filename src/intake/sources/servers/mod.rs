@@ -111,8 +111,14 @@ impl Server {
 
 /// Fetches the new usage of every configured server.
 ///
-/// `watermarks` are the watermarks of the last run. Without watermarks, all usage is fetched again.
-pub async fn pull(environment: &Environment, bindings: &Bindings, watermarks: Watermarks) -> Result<Pulled, Error> {
+/// Usage is fetched from `watermarks` on. Without watermarks, all usage is fetched again. `before` are the watermarks of
+/// the last run, which show the servers that were read before.
+pub async fn pull(
+    environment: &Environment,
+    bindings: &Bindings,
+    watermarks: Watermarks,
+    before: &Watermarks,
+) -> Result<Pulled, Error> {
     let mut pulled = Pulled { watermarks, ..Pulled::default() };
     let servers: Vec<(&SourceConfig, &ServerConfig)> = environment
         .config
@@ -132,7 +138,7 @@ pub async fn pull(environment: &Environment, bindings: &Bindings, watermarks: Wa
         let outcome = pull_source(environment, bindings, source, server, &store, &mut pulled, &mut source_meters).await;
         if let Err(error) = outcome {
             // The settings of a server that was never read are probably wrong.
-            let was_read = pulled.watermarks.source_meters(&source.name).next().is_some();
+            let was_read = before.source_meters(&source.name).next().is_some();
             let unread = error.into_unread(source, server, was_read)?;
             let missing_from = missing_from(source, server, source_meters.as_deref(), &pulled.watermarks);
             pulled.unread.push(UnreadInput { missing_from: Some(missing_from), ..unread });
