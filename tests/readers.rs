@@ -92,6 +92,10 @@ fn an_export_adds_a_version_only_for_a_difference() {
     assert!(other.contains("is a Delta table of another relation"), "{other}");
     let inside = lake.fails(2, &["lake", "export", "invoice", "lake/tables"]);
     assert!(inside.contains("is in the lake"), "{inside}");
+    for read in ["usage", "usage/tables"] {
+        let read = lake.fails(2, &["lake", "export", "invoice", read]);
+        assert!(read.contains("so it could read the table"), "{read}");
+    }
     let unknown = lake.fails(2, &["lake", "files", "invoices"]);
     assert!(unknown.contains("no relation `invoices`"), "{unknown}");
 }
