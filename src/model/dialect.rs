@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use jiff::tz::TimeZone;
 
 use super::money::Quantity;
@@ -215,6 +215,17 @@ pub fn other_byte_order_mark(bytes: &[u8], expected: &'static Encoding) -> Optio
     Encoding::for_bom(bytes).map(|(found, _)| found).filter(|found| *found != expected)
 }
 
+/// The UTF-16 encoding of a binary text that begins with a byte order mark or with an ASCII character. `None` for other
+/// binary data.
+pub fn utf_16_of(bytes: &[u8]) -> Option<&'static Encoding> {
+    let by_mark = Encoding::for_bom(bytes).map(|(found, _)| found).filter(|found| *found != UTF_8);
+    by_mark.or(match bytes {
+        [first, 0, second, 0, ..] if first.is_ascii() && second.is_ascii() && *first != 0 => Some(UTF_16LE),
+        [0, first, 0, second, ..] if first.is_ascii() && second.is_ascii() && *first != 0 => Some(UTF_16BE),
+        _ => None,
+    })
+}
+
 /// The keys that read a file better than the present ones, each with its value as TOML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suggestion(Vec<(&'static str, String)>);
@@ -256,11 +267,19 @@ impl Dialect {
         cell.is_empty() || self.null_values.iter().any(|null| null == cell)
     }
 
+    /// Whether a text is UTF-8 that was read in another encoding: `ZÃ¤hler` in place of `Zähler`.
+    fn reads_utf8_wrongly(&self, text: &str) -> bool {
+        let (bytes, _, is_replaced) = self.encoding.encode(text);
+        self.encoding != UTF_8 && !is_replaced && !bytes.is_ascii() && std::str::from_utf8(&bytes).is_ok()
+    }
+
     /// The keys for a file whose header was read as `header`. `rows` is the text after the header.
     pub fn suggestion(&self, header: &[String], rows: &str) -> Suggestion {
         let mut found = Vec::new();
         if header.iter().any(|name| name.contains('\u{fffd}')) && self.encoding == UTF_8 {
             found.push(("encoding", "\"windows-1252\"".to_owned()));
+        } else if header.iter().any(|name| self.reads_utf8_wrongly(name)) {
+            found.push(("encoding", "\"utf-8\"".to_owned()));
         }
         let [only] = header else { return Suggestion(found) };
         let count = |separator: char| only.matches(separator).count();

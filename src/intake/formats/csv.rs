@@ -18,7 +18,7 @@ use crate::intake::formats::usage_columns::{Columns, UsageError};
 use crate::intake::formats::{quantity, timestamp};
 use crate::intake::record::{IdField, ReadCounts, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
-use crate::model::dialect::{Dialect, Suggestion, other_byte_order_mark};
+use crate::model::dialect::{Dialect, Suggestion, other_byte_order_mark, utf_16_of};
 use crate::model::identifier::canonical_id;
 
 /// The receiver of a file's rows.
@@ -124,6 +124,9 @@ fn open<'d, R: BufRead>(decoded: &'d mut Decoded<R>, dialect: &Dialect) -> io::R
     let (mut head, start) = if dialect.encoding == UTF_8 { (start, Vec::new()) } else { (Vec::new(), start) };
     let mut text = EncodedText::new(decoded, start, dialect.encoding);
     text.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    if let Some(found) = utf_16_of(&head).filter(|_| head.contains(&0)) {
+        return Ok(Err(other_encoding(head, found, dialect.encoding)));
+    }
     if head.contains(&0) {
         let detail = "the file contains binary data, expected CSV".to_owned();
         return Ok(Err(NoHeader { reason: Reason::NotText, detail, raw: head }));
@@ -596,7 +599,9 @@ mod tests {
             assert_eq!(reasons(&sink), [(Reason::NotText, 1)], "{label}");
         }
         let sink = read_by(&dialect("utf-8"), b"\xff\xfem\0");
-        assert_eq!(sink.rejected[0].1, "the file begins as UTF-16LE, expected UTF-8: set encoding = \"utf-16le\"");
+        let expected = "the file begins as UTF-16LE, expected UTF-8: set encoding = \"utf-16le\"";
+        assert_eq!(sink.rejected[0].1, expected);
+        assert_eq!(read_by(&dialect("utf-8"), b"m\0e\0t\0").rejected[0].1, expected);
     }
 
     #[test]
@@ -614,6 +619,11 @@ mod tests {
         assert!(message(b"meter\tquantity\n").ends_with(r#"to need separator = "\t" in the source"#));
         let found = message(b"Z\xe4hler,quantity\n");
         assert!(found.ends_with("; the file seems to need encoding = \"windows-1252\" in the source"), "{found}");
+        // UTF-8 without a byte order mark in a source of another encoding.
+        let mut file = compression::open("Zähler;quantity\n".as_bytes()).unwrap();
+        let read = read(&mut file, &BTreeMap::new(), &dialect("windows-1252"), &mut TestSink::new(&[]));
+        let found = read.unwrap_err().to_string();
+        assert!(found.ends_with("; the file seems to need encoding = \"utf-8\" in the source"), "{found}");
         assert_eq!(message(b"meter,quantity\n"), "there is no column `resource_id`; the columns are: meter, quantity");
     }
 

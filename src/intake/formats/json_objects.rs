@@ -10,6 +10,7 @@ use super::compression::{Decoded, Fault};
 use super::json::{self, JsonError};
 use crate::intake::formats::lines::{LineEnd, Lines, MAX_RECORD_BYTES, ObjectSplitter};
 use crate::intake::rejection_reason::Reason;
+use crate::model::dialect::utf_16_of;
 
 /// The receiver of a file's objects.
 pub(crate) trait ObjectReader {
@@ -30,7 +31,12 @@ pub(crate) fn read<R: BufRead>(decoded: &mut Decoded<R>, reader: &mut impl Objec
     let mut lines = Lines::open(decoded)?;
     let mut texts = Texts { reader, fault_is_reported: false };
     if let Some(head) = lines.binary_head() {
-        let detail = "the file contains binary data, expected lines of JSON".to_owned();
+        let detail = match utf_16_of(head) {
+            Some(found) => {
+                format!("the file is {}, expected lines of JSON in UTF-8: convert it to UTF-8", found.name())
+            }
+            None => "the file contains binary data, expected lines of JSON".to_owned(),
+        };
         texts.reader.reject(Reason::NotText, detail, 1, head);
         return Ok(());
     }
@@ -129,5 +135,44 @@ impl<O: ObjectReader> Texts<'_, O> {
         if let Err(error) = self.reader.object(line, text) {
             self.reader.reject(Reason::Malformed, error.to_string(), line, text.as_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::formats::compression::open;
+
+    #[derive(Default)]
+    struct Rejected(Vec<String>);
+
+    impl ObjectReader for Rejected {
+        fn object(&mut self, _: u64, _: &str) -> Result<(), JsonError> {
+            Ok(())
+        }
+
+        fn reject(&mut self, reason: Reason, detail: String, _: u64, _: &[u8]) {
+            self.0.push(format!("{}: {detail}", reason.name()));
+        }
+    }
+
+    #[test]
+    fn a_file_in_utf_16_is_named_by_its_encoding() {
+        let rejected = |bytes: &[u8]| {
+            let mut rejected = Rejected::default();
+            read(&mut open(bytes).unwrap(), &mut rejected).unwrap();
+            rejected.0
+        };
+        let named = |name: &str| {
+            [format!("not_text: the file is {name}, expected lines of JSON in UTF-8: convert it to UTF-8")]
+        };
+        let text = "{\"meter\": \"m\"}\n";
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(rejected(&[b"\xff\xfe", little.as_slice()].concat()), named("UTF-16LE"));
+        assert_eq!(rejected(&little), named("UTF-16LE"));
+        assert_eq!(rejected(&big), named("UTF-16BE"));
+        assert_eq!(rejected(b"\x7fELF\x00"), ["not_text: the file contains binary data, expected lines of JSON"]);
+        assert_eq!(rejected(text.as_bytes()), Vec::<String>::new());
     }
 }
