@@ -505,8 +505,8 @@ proptest! {
     }
 }
 
-/// October is closed with an event of 5 on the 6th, which is then delivered with a time on the 5th. Two days change, but
-/// no amount. The event of 2 on the 10th is late.
+/// October is closed with an event of 5 on the 6th, which is then delivered with a time on the 5th. Two days change,
+/// but no amount. The event of 2 on the 10th is late.
 #[test]
 fn an_earlier_delivery_and_a_late_event_are_distinguished() {
     let lake = lake().config(r#"closing.charge_increases_as = "separate_invoice""#);

@@ -97,8 +97,8 @@ impl AuditCommand {
         if books.has_unbilled_usage {
             let period = self.period;
             context.printer.talk(&format!(
-                "note: usage of {period} was taken in after its last billing; it is not billed yet and not part of this \
-                 audit\nhint: `conto run --period {period}` bills it"
+                "note: usage of {period} was taken in after its last billing; it is not billed yet and not part of \
+                 this audit\nhint: `conto run --period {period}` bills it"
             ));
         }
         verdict(&audit, first_missing)

@@ -120,8 +120,8 @@ async fn retracted_days(
     Ok(days)
 }
 
-/// The streams and dates of the events that counted at the close, and that a delivery with an earlier time has
-/// superseded since: the dates of the superseded samples and of the samples that count instead.
+/// The streams and dates of events that a delivery with an earlier time has superseded since the close. They are the
+/// dates of the samples that counted at the close, and of the samples that count instead.
 async fn superseded_days(
     context: &Context,
     transaction: &Transaction,

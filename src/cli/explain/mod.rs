@@ -29,7 +29,7 @@ use crate::storage::Lake;
     conto explain DRAFT-2026-10-075c          the only invoice with this prefix\n  \
     conto explain INV-2026-00017/3            its third line, with windows and files")]
 pub(super) struct ExplainCommand {
-    /// A number of an invoice, an id or name of an account or project, or a unique prefix; then a slash and a line number
+    /// The number, or an id or name of an account or project, or a unique prefix; then a slash and a line number
     #[arg(value_name = "INVOICE[/LINE]")]
     invoice: String,
 

@@ -111,8 +111,8 @@ impl Server {
 
 /// Fetches the new usage of every configured server.
 ///
-/// Usage is fetched from `watermarks` on. Without watermarks, all usage is fetched again. `before` are the watermarks of
-/// the last run, which show the servers that were read before.
+/// Usage is fetched from `watermarks` on. Without watermarks, all usage is fetched again. `before` are the watermarks
+/// of the last run, which show the servers that were read before.
 pub async fn pull(
     environment: &Environment,
     bindings: &Bindings,
