@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use sha2::{Digest, Sha256};
 
 use crate::billed_period::BilledPeriod;
 use crate::error::Error;
@@ -11,7 +12,8 @@ use crate::model::money::Amount;
 use crate::model::terms::CARRIED_FORWARD;
 use crate::query::{CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, Parameters, persisted_relation, statement};
 use crate::rows;
-use crate::storage::DataFile;
+use crate::storage::digest_list::{DIGEST_LIST, digest_list};
+use crate::storage::{CommitKind, DataFile, layout};
 
 /// The check of postings, which an audit runs in addition to the checks of invoices.
 const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
@@ -37,8 +39,7 @@ pub struct Audit {
 
 /// Audits a period. The session must contain its rows of `posting`.
 pub async fn audit(books: &BilledPeriod) -> Result<Audit, Error> {
-    register_earlier_balances(books).await?;
-    let reconciliation = books.session.run("report/reconciliation", Parameters::none()).await?;
+    let reconciliation = reconciliation(books).await?;
     let mut claims = Vec::new();
     let of_documents = CHECKS_OF_INVOICES.into_iter().chain(CHECKS_OF_PERIODS);
     for path in std::iter::once(EVERY_RECORD).chain(of_documents).chain([POSTINGS_BALANCE]) {
@@ -51,6 +52,32 @@ pub async fn audit(books: &BilledPeriod) -> Result<Audit, Error> {
         });
     }
     Ok(Audit { reconciliation, claims })
+}
+
+/// The rows of `reconciliation` for a period. The session must contain its rows of `posting`.
+pub async fn reconciliation(books: &BilledPeriod) -> Result<Vec<RecordBatch>, Error> {
+    register_earlier_balances(books).await?;
+    Ok(books.session.run("report/reconciliation", Parameters::none()).await?)
+}
+
+/// The digest of the month-end pack.
+#[derive(Debug)]
+pub struct SignedDigest {
+    /// The digest of the documents of the last close, computed again.
+    pub computed: String,
+    /// The digest of the committed list of documents.
+    pub committed: String,
+}
+
+/// The digest that people sign for the last close of a period; `None` for an open period.
+pub async fn signed_digest(books: &BilledPeriod) -> Result<Option<SignedDigest>, Error> {
+    let Some(last) = books.snapshot.last(CommitKind::Close, &books.period.to_string()) else { return Ok(None) };
+    let documents = books.lake.log_entry(last.sequence).await?.documents;
+    let list = documents.iter().find(|document| layout::document_name(&document.path) == DIGEST_LIST);
+    Ok(list.map(|list| SignedDigest {
+        computed: hex::encode(Sha256::digest(digest_list(&documents))),
+        committed: list.sha256.clone(),
+    }))
 }
 
 /// The files of a relation up to the period, in the order of periods.

@@ -8,8 +8,11 @@ use crate::error::{Error, LakeError};
 use crate::model::config::Config;
 use crate::model::period::{BillingPeriod, Calendar};
 use crate::query::{Session, persisted_of, statement};
-use crate::run::{register_verified, usage_of_summary};
+use crate::run::{Provenance, Transaction, register_verified, usage_of_summary};
 use crate::storage::{DataFile, Lake, Snapshot};
+
+const METERED_DAY: &str = "metering/metered_day";
+const METERED_DAY_NAME: &str = "metered_day";
 
 /// A read session over the relations of a billed period.
 #[derive(Debug)]
@@ -33,41 +36,69 @@ impl BilledPeriod {
     pub async fn open(config: &Config, period: BillingPeriod) -> Result<Option<Self>, Error> {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
-        let name = period.to_string();
-        let Some(billed_at) = snapshot.last_documents(&name).map(usage_of_summary) else { return Ok(None) };
+        let Some(last) = snapshot.last_documents(&period.to_string()) else { return Ok(None) };
+        let rated = lake.snapshot_as_of(usage_of_summary(last)).await?;
         let mut books = Self::new(lake, snapshot, period)?;
-        for path in ["rating", "invoicing"].into_iter().flat_map(persisted_of) {
-            books.register(path, |file| file.partition == name).await?;
-        }
-        books.register_rated_days(billed_at).await?;
-        books.register("intake/input_file", |_| true).await?;
+        let days = books.days_in(&rated);
+        let paths = |files: &[DataFile]| -> BTreeSet<String> { files.iter().map(|file| file.path.clone()).collect() };
+        books.has_unbilled_usage = paths(&days) != paths(&books.days_in(&books.snapshot));
+        books.register_books(&days).await?;
         Ok(Some(books))
+    }
+
+    /// A session over a period with the files that a transaction staged, as if a commit of them existed. The session
+    /// shares the memory of the transaction's session.
+    pub async fn staged(
+        transaction: &Transaction,
+        period: BillingPeriod,
+        provenance: Provenance,
+    ) -> Result<Self, Error> {
+        let mut snapshot = transaction.snapshot.clone();
+        snapshot.apply(&transaction.staged(provenance));
+        let (session, lake) = (transaction.session.scope()?, transaction.lake.clone());
+        let books = Self { session, lake, snapshot, period, has_unbilled_usage: false };
+        let days = transaction.files_where(METERED_DAY_NAME, |file| period.has_date(&file.partition));
+        books.register_books(&days).await?;
+        Ok(books)
+    }
+
+    /// The metered days of the period in a snapshot.
+    fn days_in(&self, snapshot: &Snapshot) -> Vec<DataFile> {
+        let of_period = |file: &&DataFile| self.period.has_date(&file.partition);
+        snapshot.files(METERED_DAY_NAME).filter(of_period).cloned().collect()
+    }
+
+    /// Registers the relations of rating and invoicing, the rated days, and the input files.
+    async fn register_books(&self, days: &[DataFile]) -> Result<(), Error> {
+        let name = self.period.to_string();
+        for path in ["rating", "invoicing"].into_iter().flat_map(persisted_of) {
+            self.register(path, |file| file.partition == name).await?;
+        }
+        self.register_files(METERED_DAY, days.iter()).await?;
+        self.register("intake/input_file", |_| true).await
     }
 
     /// Registers a relation under its own name, with the files that match a predicate.
     pub async fn register(&self, path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
         let files = self.snapshot.files(&statement(path)?.name).filter(|file| pick(file));
+        self.register_files(path, files).await
+    }
+
+    async fn register_files(&self, path: &str, files: impl Iterator<Item = &DataFile>) -> Result<(), Error> {
+        if self.lake.is_dry_run() {
+            // The engine reads from the store, which does not have the files of a dry run.
+            let mut batches = Vec::new();
+            for file in files {
+                batches.extend(self.lake.read_rows(file, &statement(path)?.schema).await?);
+            }
+            return Ok(self.session.register(path, batches)?);
+        }
         register_verified(&self.session, &self.lake, path, files).await
     }
 
     /// Registers a relation that is partitioned by date, with the files of the dates of the period.
     pub async fn register_days(&self, path: &str) -> Result<(), Error> {
         self.register(path, |file| self.period.has_date(&file.partition)).await
-    }
-
-    /// Registers the metered days of the period that a billing or close has rated.
-    async fn register_rated_days(&mut self, billed_at: u64) -> Result<(), Error> {
-        const PATH: &str = "metering/metered_day";
-        let relation = &statement(PATH)?.name;
-        let rated = self.lake.snapshot_as_of(billed_at).await?;
-        let of_period = |file: &&DataFile| self.period.has_date(&file.partition);
-        let paths = |snapshot: &Snapshot| -> BTreeSet<String> {
-            snapshot.files(relation).filter(of_period).map(|file| file.path.clone()).collect()
-        };
-        let has_unbilled_usage = paths(&rated) != paths(&self.snapshot);
-        register_verified(&self.session, &self.lake, PATH, rated.files(relation).filter(of_period)).await?;
-        self.has_unbilled_usage = has_unbilled_usage;
-        Ok(())
     }
 
     /// The billing calendar of the lake.

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::audit::{self, Audit};
+use crate::audit::{self, Audit, SignedDigest};
 use crate::billed_period::BilledPeriod;
 use crate::cli::close_decisions;
 use crate::cli::context::Context;
@@ -17,6 +17,7 @@ use crate::model::period::BillingPeriod;
 use crate::query::statement;
 use crate::rows;
 use crate::storage::Lake;
+use crate::storage::digest_list::DIGEST_LIST;
 
 /// Reconcile a billed month: usage, prices, invoices, postings, files
 ///
@@ -57,6 +58,8 @@ struct Report<'a> {
     checks: Vec<Check<'a>>,
     /// The approval, the reasons and the overridden blockers of each close of the month.
     closes: &'a [CloseDecision],
+    /// The digest to sign of the last close.
+    digest: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,7 +96,10 @@ impl AuditCommand {
             parts.push(part);
         }
         let closes = books.snapshot.close_decisions(&self.period.to_string());
-        self.print(context, &audit, &parts, &closes)?;
+        let signed = audit::signed_digest(&books).await?;
+        let digest = signed.as_ref().map(|signed| signed.computed.as_str());
+        let report = Report { reconciliation: &parts, checks: checks(&audit), closes: &closes, digest };
+        self.print(context, &audit, &report)?;
         if books.has_unbilled_usage {
             let period = self.period;
             context.printer.talk(&format!(
@@ -101,14 +107,19 @@ impl AuditCommand {
                  this audit\nhint: `conto run --period {period}` bills it"
             ));
         }
+        if let Some(SignedDigest { computed, committed }) = signed.filter(|signed| signed.computed != signed.committed)
+        {
+            return Err(Failure::Unreconciled(format!(
+                "the digest of all documents is {computed}, but the list of the month-end pack has {committed}"
+            )));
+        }
         verdict(&audit, first_missing)
     }
 
-    fn print(&self, context: &Context, audit: &Audit, parts: &[Part], closes: &[CloseDecision]) -> Result<(), Failure> {
+    fn print(&self, context: &Context, audit: &Audit, report: &Report<'_>) -> Result<(), Failure> {
         let printer = &context.printer;
         if printer.is_json() {
-            let checks = audit.claims.iter().map(|claim| Check { name: &claim.name, violations: claim.broken });
-            printer.json(&Report { reconciliation: parts, checks: checks.collect(), closes });
+            printer.json(report);
             return Ok(());
         }
         if matches!(self.format, Format::Csv) {
@@ -118,7 +129,7 @@ impl AuditCommand {
         }
         let mut before = (String::new(), String::new());
         let mut cells = Vec::new();
-        for part in parts {
+        for part in report.reconciliation {
             let this = (part.invariant.clone(), part.unit.clone());
             let (invariant, unit) = if this == before { (String::new(), String::new()) } else { this.clone() };
             before = this;
@@ -130,9 +141,16 @@ impl AuditCommand {
             let found = if claim.broken == 0 { "ok".to_owned() } else { count(claim.broken, "row") };
             printer.line(&format!("{found:<6} {}", claim.summary));
         }
-        close_decisions::print(printer, closes);
+        close_decisions::print(printer, report.closes);
+        if let Some(digest) = report.digest {
+            printer.line(&format!("\nDigest to sign, of {DIGEST_LIST}:\n{digest}"));
+        }
         Ok(())
     }
+}
+
+fn checks(audit: &Audit) -> Vec<Check<'_>> {
+    audit.claims.iter().map(|claim| Check { name: &claim.name, violations: claim.broken }).collect()
 }
 
 fn verdict(audit: &Audit, first_missing: Option<String>) -> Result<(), Failure> {

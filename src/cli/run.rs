@@ -125,7 +125,7 @@ impl RunCommand {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
         let session = Session::new(MemoryShares::of(self.memory_limit.bytes).engine)?;
-        let books = BilledPeriod { session, lake, snapshot, period };
+        let books = BilledPeriod { session, lake, snapshot, period, has_unbilled_usage: false };
         summary.exceeded_limits = run_limits::find_exceeded(config, &books, at).await?;
         Ok(())
     }

@@ -116,6 +116,7 @@ pub(super) fn index(
         ]
         .into_iter()
         .chain(margins)
+        .chain(inputs.issue.map(|_| file("month-end/pack.html", "the month-end pack, with the digest to sign")))
         .collect(),
         generated_by: generated_by(),
     })

@@ -6,6 +6,7 @@
 mod hashing_file;
 mod index_page;
 mod invoice_page;
+mod month_end;
 mod page_inputs;
 mod pages;
 mod relations;
@@ -22,7 +23,7 @@ use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
 use self::hashing_file::HashingFile;
-use self::page_inputs::invoice_path;
+use self::page_inputs::{invoice_path, name_of};
 use self::relations::Relations;
 use self::render::{Pages, invoice_json};
 use self::sheet::{Content, Sheet};
@@ -62,6 +63,12 @@ pub async fn stage(
             sheet.source_digest = hex::encode(Sha256::digest(format!("{}{branding}", sheet.source_digest)));
         }
     }
+    let mut pack = None;
+    if issue.is_some() && context.account.is_none() {
+        let (data, files) = month_end::pack(context, transaction, &relations).await?;
+        sheets.extend(files);
+        pack = Some(data);
+    }
     if let (Some(_), Some(closed)) = (issue, context.mode.closed()) {
         sheets.extend(earlier_documents(&transaction.lake, closed, &sheets, |_| true).await?);
     } else if let Some(drafted) = context.mode.drafted() {
@@ -91,6 +98,14 @@ pub async fn stage(
         let document = write_document(&transaction.lake, sheet, path, unchanged, &mut pages).await?;
         transaction.documents.push(document);
         context.options.progress.advance(1);
+    }
+    if let Some(pack) = pack {
+        for sheet in month_end::last_sheets(pack, &transaction.documents) {
+            let path = format!("{directory}/{}", sheet.name);
+            let document = write_document(&transaction.lake, sheet, path, None, &mut pages).await?;
+            transaction.documents.push(document);
+        }
+        transaction.documents.sort_by(|left, right| left.path.cmp(&right.path));
     }
     context.options.progress.end();
     Ok(Summary { directory: Some(transaction.lake.display_of(&directory)), ..summary })
@@ -152,7 +167,8 @@ async fn earlier_documents(
     let mut earlier = Vec::new();
     for document in &commit.documents {
         let name = name_of(&document.path);
-        if is_kept(&name) && !rendered.iter().any(|sheet| sheet.name == name) {
+        let is_kept = is_kept(&name) && !month_end::is_last(&name);
+        if is_kept && !rendered.iter().any(|sheet| sheet.name == name) {
             let bytes = lake.read(&document.path).await?.to_vec();
             earlier.push(Sheet { name, source_digest: document.drawn_from.clone(), content: Content::Ready(bytes) });
         }
@@ -175,11 +191,6 @@ pub async fn point_to_latest(lake: &Lake, period: BillingPeriod, commit: Option<
         return Ok(());
     }
     Ok(lake.write(&latest, text).await?)
-}
-
-/// The name of a document in its directory.
-fn name_of(path: &str) -> String {
-    path.splitn(4, '/').nth(3).unwrap_or_default().to_owned()
 }
 
 fn attempt_of(sheets: &[Sheet]) -> String {
@@ -308,6 +319,7 @@ impl Content {
             }
             Self::InvoiceJson(page) => invoice_json(&page)?.into_bytes(),
             Self::UsageReport(page) => pages.of(language, true)?.render_usage_report(&page)?.into_bytes(),
+            Self::MonthEnd(page) => pages.of(language, true)?.render_month_end(&page)?.into_bytes(),
             Self::Index(page) => pages.of(language, true)?.render_index(&page)?.into_bytes(),
         };
         Ok(Rendered::Bytes(bytes))

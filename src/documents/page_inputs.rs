@@ -11,10 +11,15 @@ use crate::model::account::Account;
 use crate::model::issue::Issue;
 use crate::rows::{self, Row};
 use crate::run::Context;
-use crate::storage::layout::file_name;
+use crate::storage::layout::{self, file_name};
 
 pub(super) fn generated_by() -> String {
     concat!("Conto ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+/// The name of a document in its directory.
+pub(super) fn name_of(path: &str) -> String {
+    layout::document_name(path).to_owned()
 }
 
 pub(super) fn invoice_path(account_id: &str, number: &str, ending: &str) -> String {

@@ -2,7 +2,7 @@
 
 use tempfile::SpooledTempFile;
 
-use crate::documents::render::{IndexPage, InvoicePage, UsageReportPage};
+use crate::documents::render::{IndexPage, InvoicePage, MonthEndPage, UsageReportPage};
 
 /// A document that is not yet rendered or not yet written.
 pub(super) struct Sheet {
@@ -23,4 +23,5 @@ pub(super) enum Content {
     InvoiceJson(Box<InvoicePage>),
     UsageReport(Box<UsageReportPage>),
     Index(Box<IndexPage>),
+    MonthEnd(Box<MonthEndPage>),
 }

@@ -9,7 +9,7 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, AsArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, SchemaRef};
 
 use crate::error::Error;
@@ -105,6 +105,7 @@ fn failed(source: ::csv::Error) -> Error {
 enum Cells<'b> {
     Text(&'b StringArray),
     Number(&'b Int64Array),
+    Flag(&'b BooleanArray),
     /// The days, and the last day with its text. Rows are sorted by date, so the text is often used again.
     Day(&'b Date32Array, Option<i32>, String),
     Decimal(&'b Decimal128Array, usize),
@@ -116,6 +117,7 @@ impl<'b> Cells<'b> {
         let cells = match column.data_type() {
             DataType::Utf8 => column.as_string_opt().map(Self::Text),
             DataType::Int64 => column.as_primitive_opt::<Int64Type>().map(Self::Number),
+            DataType::Boolean => column.as_boolean_opt().map(Self::Flag),
             DataType::Date32 => {
                 column.as_primitive_opt::<Date32Type>().map(|days| Self::Day(days, None, String::new()))
             }
@@ -134,6 +136,9 @@ impl<'b> Cells<'b> {
             Self::Text(texts) if texts.is_valid(row) => return guarded(texts.value(row), is_id, cell),
             Self::Number(numbers) if numbers.is_valid(row) => {
                 cell.push_str(itoa::Buffer::new().format(numbers.value(row)));
+            }
+            Self::Flag(flags) if flags.is_valid(row) => {
+                cell.push_str(if flags.value(row) { "true" } else { "false" });
             }
             Self::Day(days, last, text) if days.is_valid(row) => {
                 let day = days.value(row);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::close::CloseOptions;
+use super::close::{CloseOptions, reconcile};
 use super::{again_after_a_conflict, correct};
 use crate::catalog::stored::read_catalog;
 use crate::closing::cancellation::{self, DocumentToCancel};
@@ -168,6 +168,7 @@ async fn issue(
     transaction.approved_by.clone_from(&closing.approved_by);
     transaction.totals.extend(totals.map(|(name, text)| (name.to_owned(), text)));
     let issue = closing::number_with(context, transaction, issued, closing.issue_date, &cancellation).await?;
+    reconcile(context, transaction).await?;
     let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
     closing::record_issued(context, transaction, &issue).await?;
     Ok((cancellation::numbered(proposed, &issue), rendered.directory))

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::billing::take_in;
 use super::{again_after_a_conflict, correct, final_invoice};
+use crate::billed_period::BilledPeriod;
 use crate::catalog::streams::Catalog;
 use crate::closing;
 use crate::closing::correction::{self, ChangeCause, Correction};
@@ -20,7 +21,7 @@ use crate::model::rule_book::RuleBook;
 use crate::model::summary::{Change, ClosePreview, CloseSummary};
 use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
 use crate::storage::CommitKind;
-use crate::{documents, invoicing, rating};
+use crate::{audit, documents, invoicing, ledger, rating};
 
 /// The operator's decisions about a close.
 #[derive(Clone, Debug)]
@@ -168,10 +169,22 @@ pub(super) async fn issue(
         return Ok(None);
     };
     let NumberedDocuments { issue, skipped, changes } = numbered;
+    if context.account.is_none() {
+        reconcile(context, transaction).await?;
+    }
     let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
     closing::record_issued(context, transaction, &issue).await?;
     let skipped = skipped.unwrap_or(rendered.skipped);
     Ok(Some(StagedIssue { issue, skipped, changes, directory: rendered.directory }))
+}
+
+/// Registers the rows of `reconciliation` for the month-end pack, over everything that is staged.
+pub(super) async fn reconcile(context: &Context, transaction: &Transaction) -> Result<(), Error> {
+    let provenance = context.provenance(CommitKind::Close);
+    let books = BilledPeriod::staged(transaction, context.period, provenance).await?;
+    ledger::post_unproved(&books.session, &context.config.chart_of_accounts).await?;
+    let rows = audit::reconciliation(&books).await?;
+    Ok(transaction.session.register("report/reconciliation", rows)?)
 }
 
 /// Documents with final numbers that are not rendered yet.

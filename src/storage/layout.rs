@@ -58,6 +58,11 @@ pub fn documents(period: &str, attempt: &str) -> String {
     format!("documents/{period}/{attempt}")
 }
 
+/// The name of a document in the directory of its attempt.
+pub fn document_name(path: &str) -> &str {
+    path.splitn(4, '/').nth(3).unwrap_or_default()
+}
+
 /// The file that contains the committed attempt of a period.
 pub fn latest_documents(period: &str) -> String {
     format!("documents/{period}/latest")
@@ -66,10 +71,14 @@ pub fn latest_documents(period: &str) -> String {
 /// The file name of unassigned usage. [`file_name`] never returns this name.
 pub const UNATTRIBUTED: &str = "unattributed";
 
+/// The directory of the month-end pack. [`file_name`] never returns this name.
+pub const MONTH_END: &str = "month-end";
+
 /// A file name for an id: safe in a path, and different for different ids.
 pub fn file_name(id: &str) -> String {
     let safe = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
-    if !id.is_empty() && id != UNATTRIBUTED && id.len() <= 80 && id.chars().all(safe) {
+    let is_reserved = matches!(id, UNATTRIBUTED | MONTH_END);
+    if !id.is_empty() && !is_reserved && id.len() <= 80 && id.chars().all(safe) {
         return id.to_owned();
     }
     let readable: String = id.chars().filter(|character| safe(*character)).take(40).collect();

@@ -8,6 +8,7 @@
 mod checkpoint;
 mod decimal_encoding;
 mod delta;
+pub mod digest_list;
 mod error;
 mod failpoints;
 mod hints;

@@ -1,8 +1,9 @@
 //! The sign-off of a month: who approved which documents, and which blockers were overridden for which reason.
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use super::{OCTOBER, issued, lake};
+use super::{LATE_30, NOVEMBER, OCTOBER, issued, lake, prices};
 use crate::test_lake::{TestLake, stderr_of};
 
 /// The project `stranger` has no account. The close is forced and approved, then late usage is approved by another
@@ -186,4 +187,107 @@ fn a_dry_run_ends_with_the_exit_code_of_the_close() {
     lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,10,q"]);
     let (_, code, message) = dry_run(&lake, "2026-10-30", &[]);
     assert_eq!((code, message), (2, lake.close_fails(2, OCTOBER, "2026-10-30")));
+}
+
+/// The data of the month-end pack of a month.
+fn pack(lake: &TestLake, period: &str) -> Value {
+    serde_json::from_str(&lake.document(period, "month-end/pack.json")).unwrap()
+}
+
+/// The members of each object, with a space between them.
+fn members(objects: &Value, names: &[&str]) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let of = |object: &Value| names.iter().map(|name| text(&object[*name])).collect::<Vec<_>>().join(" ");
+    objects.as_array().unwrap().iter().map(of).collect()
+}
+
+/// October: `p` has 90 GB for 9.00 and `q` 20 GB for 2.00. November: `p` has 120 GB, 100 × 0.10 + 20 × 0.08 = 11.60,
+/// and `q` has none. `stranger` has no account: 5 GB for 0.50. The meter `n` has no price. November is forced.
+#[test]
+fn the_month_end_pack_states_totals_taxes_exceptions_and_changes() {
+    let unpriced_meter = r#"
+        [[meter]]
+        name = "n"
+        aggregation = "sum"
+        unit = "u"
+        "#;
+    let lake = lake().rules(prices("0.10", "0.08") + unpriced_meter);
+    lake.close_with(OCTOBER, "2026-11-02", &["--approved-by", "A. Meyer"]);
+    let october = pack(&lake, OCTOBER);
+    assert_eq!(october["month_before"], json!({ "period": "2026-09", "state": "not billed" }));
+    assert_eq!(october["exceptions"], json!([]));
+    lake.deliver(
+        "november",
+        ["m,a,2026-11-01T10:00:00Z,120,p", "m,c,2026-11-03T10:00:00Z,5,stranger", "n,a,2026-11-05T10:00:00Z,7,p"],
+    );
+    let forced = ["--force", "--reason", "a trial of <stranger>", "--approved-by", "B. Weber"];
+    lake.close_with(NOVEMBER, "2026-12-01", &forced);
+    let november = pack(&lake, NOVEMBER);
+
+    let total = ["currency", "document_count", "total_without_tax", "tax_amount", "total_with_tax", "amount_due"];
+    // 11.60 + 0.50 = 12.10; the tax of 20 % is 2.32 + 0.10.
+    assert_eq!(members(&november["totals"], &total), ["EUR 2 12.10 2.42 14.52 14.52"]);
+    let document = ["number", "account_id", "project", "total_without_tax", "tax_amount", "total_with_tax"];
+    let documents = ["INV-2026-00003 acme p 11.60 2.32 13.92", "INV-2026-00004 stranger stranger 0.50 0.10 0.60"];
+    assert_eq!(members(&november["documents"], &document), documents);
+    let tax = ["country", "category", "rate", "document_count", "taxable_amount", "tax_amount"];
+    assert_eq!(members(&november["taxes"], &tax), ["null S 20 1 0.50 0.10", "FR S 20 1 11.60 2.32"]);
+    let exception = ["kind", "subject", "detail", "item_count", "quantity", "unit", "amount", "currency"];
+    let exceptions = ["unrated_usage n no_rule 1 7 u null null", "unassigned_project stranger  1 null null 0.50 EUR"];
+    assert_eq!(members(&november["exceptions"], &exception), exceptions);
+    let account = ["account_id", "amount_before", "amount", "difference"];
+    assert_eq!(members(&november["accounts"], &account), ["acme 11.00 11.60 0.60", "stranger 0.00 0.50 0.50"]);
+    // 110 GB at 0.10 before; 120 GB are not in proportion, because 20 of them cost 0.08.
+    let cause = ["cause", "quantity_before", "quantity", "amount_before", "amount", "difference"];
+    let causes = &november["accounts"][0]["largest_causes"];
+    assert_eq!(members(causes, &cause), ["quantity_and_price 110 120 11.00 11.60 0.60"]);
+    assert_eq!(members(&november["services"], &["amount_before", "amount", "difference"]), ["11.00 12.10 1.10"]);
+    let unreconciled = november["reconciliation"].as_array().unwrap().iter().filter(|one| one["is_reconciled"] != true);
+    assert_eq!(unreconciled.count(), 0, "{november:#}");
+    assert_eq!(november["month_before"], json!({ "period": "2026-10", "state": "closed" }));
+
+    // The forced close is in all four places: audit, status, index and pack.
+    let blocker = "usage without an account, more than `max_unattributed` = 0: `stranger`";
+    let (index, page) = (lake.document(NOVEMBER, "index.html"), lake.document(NOVEMBER, "month-end/pack.html"));
+    let audit = lake.succeeds(&["audit", "--period", NOVEMBER]);
+    for text in [&index, &page, &audit, &lake.succeeds(&["status"])] {
+        for part in ["B. Weber", "a trial of ", blocker] {
+            assert!(text.contains(part), "no `{part}` in {text}");
+        }
+    }
+    assert!(page.contains("a trial of &lt;stranger&gt;") && index.contains("month-end/pack.html"));
+    lake.assert_all_reproduced();
+}
+
+/// The digest to sign is that of the list of digests. The audit computes it again. A correction has a new pack with all
+/// documents of the month, and its totals are the sums of the documents.
+#[test]
+fn the_digest_to_sign_covers_every_document_of_the_month() {
+    let lake = lake();
+    lake.close(OCTOBER, "2026-11-02");
+    let first = lake.json(&["audit", "--period", OCTOBER])["digest"].as_str().unwrap().to_owned();
+    lake.deliver("late", LATE_30);
+    lake.close_with(OCTOBER, "2026-11-03", &["--approved-by", "A. Meyer"]);
+    let documents = lake.documents(OCTOBER);
+    let list = String::from_utf8(documents["month-end/SHA256SUMS"].clone()).unwrap();
+    let unlisted = ["month-end/SHA256SUMS", "month-end/pack.html"];
+    let line = |(name, bytes): (&String, &Vec<u8>)| format!("{}  {name}\n", hex::encode(Sha256::digest(bytes)));
+    let expected: String = documents.iter().filter(|(name, _)| !unlisted.contains(&name.as_str())).map(line).collect();
+    assert_eq!(list, expected);
+    let digest = hex::encode(Sha256::digest(&list));
+    assert_eq!(lake.json(&["audit", "--period", OCTOBER])["digest"], json!(digest));
+    assert!(digest != first && lake.document(OCTOBER, "month-end/pack.html").contains(&digest));
+    // 9.00 and 2.00, then 2.60 of late usage, each with 20 percent.
+    let pack = pack(&lake, OCTOBER);
+    let total = ["document_count", "total_without_tax", "tax_amount", "total_with_tax"];
+    assert_eq!(members(&pack["totals"], &total), ["3 13.60 2.72 16.32"]);
+    let sums = "SELECT CAST(SUM(total_without_tax) AS DECIMAL(28,2)) AS net, \
+                CAST(SUM(total_with_tax) AS DECIMAL(28,2)) AS gross FROM invoice WHERE document_kind = 'invoice'";
+    assert_eq!(lake.json(&["sql", sums]), json!([{ "net": "13.60", "gross": "16.32" }]));
+    let corrects = ["number", "corrects", "reason"];
+    assert_eq!(members(&pack["documents"], &corrects)[2], "INV-2026-00003 INV-2026-00001 late_usage");
+    assert_eq!(members(&pack["close_decisions"], &["cause", "approved_by"]), ["close null", "late_usage A. Meyer"]);
+    let path = format!("lake/{}/month-end/taxes.csv", lake.latest(OCTOBER));
+    lake.put(&path, lake.text(&path).replace("FR", "DE"));
+    assert!(lake.audit_fails(OCTOBER).contains("month-end/taxes.csv"));
 }

@@ -17,6 +17,7 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ("metering/metered_usage/mean", "truncated to 13 places and rounded to nine, which equals the rounded exact mean"),
     ("rating/checks/tier_parts_add_up", "compared with a tolerance far above the truncation"),
     ("export/ec_sales", "truncated to sixteen places and rounded to two"),
+    ("report/tax_summary", "truncated to sixteen places and rounded to those of the seller's currency"),
     ("rating/pool_adjustment", "shares are differences of running quotients, the last of which is one, so they add up"),
     (
         "export/intermediate/sold_usage",

@@ -15,6 +15,7 @@ mod escape;
 mod index;
 mod invoice;
 mod lines_on_page;
+mod month_end;
 mod number;
 mod unit;
 mod usage_report;
@@ -45,6 +46,10 @@ pub use invoice::{
     Issued, LineBy, LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument,
     TaxBreakdown,
 };
+pub use month_end::{
+    AccountChange, ChangeCause, Invariant, InvariantPart, MonthBefore, MonthEndPack, MonthEndPage, PackCredit,
+    PackDocument, PackException, PackTax, SellerTotal, ServiceChange,
+};
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{
     DailyCost, InvoiceLink, InvoicingStatus, Label, LineRounding, OtherResources, ResourceCost, ServiceCost, SkuCost,
@@ -58,12 +63,13 @@ const MESSAGES: [(&str, &str); 3] = [
     ("fr", include_str!("messages/fr.toml")),
 ];
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("_base.html", include_str!("templates/_base.html")),
     ("_style.css", include_str!("templates/_style.css")),
     ("invoice.html", include_str!("templates/invoice.html")),
     ("usage_report.html", include_str!("templates/usage_report.html")),
     ("index.html", include_str!("templates/index.html")),
+    ("month_end.html", include_str!("templates/month_end.html")),
 ];
 
 /// An error in the rendering of a page.
@@ -178,6 +184,11 @@ impl Pages {
     /// The index of a billing period as an HTML page.
     pub fn render_index(&self, page: &IndexPage) -> Result<String, Error> {
         self.render("index.html", page)
+    }
+
+    /// The month-end pack as an HTML page.
+    pub fn render_month_end(&self, page: &MonthEndPage) -> Result<String, Error> {
+        self.render("month_end.html", page)
     }
 
     fn render(&self, page: &'static str, context: &impl Serialize) -> Result<String, Error> {

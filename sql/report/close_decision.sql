@@ -1,0 +1,19 @@
+-- close_decision: a decision of the operator about an issue of documents: an approval, a reason or a blocker.
+--
+-- grain   issue_number, decision_number
+-- by      src/documents
+-- writes  issue_number     BIGINT not null   from one, in the order of the closes of the period
+--         decision_number  BIGINT not null   from one
+--         issue_date       TEXT not null
+--         cause            TEXT not null     close, late_usage or changed_rule
+--         approved_by      TEXT
+--         reason           TEXT
+--         blocker          TEXT              kind of an overridden close blocker
+--         subject          TEXT
+--         item_count       BIGINT
+--         item_limit       BIGINT
+--         cost             TEXT              unrounded
+--         currency         TEXT
+--         detail           TEXT
+--
+-- An issue without an overridden blocker has one row.
