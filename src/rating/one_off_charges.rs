@@ -18,7 +18,7 @@ use crate::model::one_off_charge::{ChargePayer, ONE_OFF, OneOffCharge, line_by_o
 use crate::model::period::{BillingPeriod, Calendar, date_of, day_number};
 use crate::query::{Session, statement};
 use crate::rows;
-use crate::run::{Context, Mode, Transaction};
+use crate::run::{Context, Mode, Transaction, final_invoices};
 use crate::storage::CommitKind;
 
 const RELATION: &str = "rating/one_off_charge";
@@ -34,7 +34,7 @@ pub(super) async fn register_one_off_charges(
         Mode::Draft { .. } => due_rows(context, transaction, charges).await?,
         Mode::Correct { .. } => billed_rows(context, transaction).await?,
         Mode::Restate { .. } => {
-            refuse_changes(&billed_charges(transaction).await?, transaction, charges).await?;
+            refuse_changes(&billed_charges(context.period, transaction).await?, transaction, charges).await?;
             billed_rows(context, transaction).await?
         }
     };
@@ -42,7 +42,8 @@ pub(super) async fn register_one_off_charges(
     Ok(rows)
 }
 
-/// The charges that an open period bills: no closed month has billed them, and no earlier open month bills them.
+/// The charges that an open period bills: no closed month and no final invoice of another month has billed them, and no
+/// earlier open month bills them.
 async fn due_rows(
     context: &Context,
     transaction: &Transaction,
@@ -51,16 +52,19 @@ async fn due_rows(
     if charges.is_empty() {
         return Ok(Vec::new());
     }
+    let billed = billed_charges(context.period, transaction).await?;
     let mut payers = Payers::new(&context.config, context.calendar());
-    let problems: Vec<Diagnostic> = charges.iter().filter_map(|charge| payers.problem(charge)).collect();
+    // The accounts file may no longer contain the payer of a billed charge.
+    let unbilled = charges.iter().filter(|charge| !billed.contains_key(&charge.id));
+    let problems: Vec<Diagnostic> = unbilled.filter_map(|charge| payers.problem(charge)).collect();
     if !problems.is_empty() {
         return Err(Error::Invalid(problems));
     }
-    let billed = billed_charges(transaction).await?;
     refuse_changes(&billed, transaction, charges).await?;
     let closed = periods_with(transaction, CommitKind::Close);
-    let open: BTreeSet<BillingPeriod> =
-        periods_with(transaction, CommitKind::Billing).difference(&closed).copied().collect();
+    let mut open = periods_with(transaction, CommitKind::Billing);
+    open.extend(periods_with(transaction, CommitKind::FinalInvoice));
+    open.retain(|period| !closed.contains(period));
     let is_due = |charge: &&OneOffCharge| {
         let month = BillingPeriod::of(charge.date);
         let is_reached = month <= context.period && open.range(month..context.period).next().is_none();
@@ -108,7 +112,7 @@ async fn billed_rows(context: &Context, transaction: &Transaction) -> Result<Vec
     Ok(batches)
 }
 
-/// A charge on the documents of a closed period.
+/// A charge on issued documents.
 struct BilledCharge {
     period: String,
     account_id: String,
@@ -120,14 +124,25 @@ struct BilledCharge {
     currency: String,
 }
 
-/// The charges of all closed periods, by id.
-async fn billed_charges(transaction: &Transaction) -> Result<BTreeMap<String, BilledCharge>, Error> {
+/// The charges of all closed periods and of final invoices in other open periods, by id.
+async fn billed_charges(
+    this: BillingPeriod,
+    transaction: &Transaction,
+) -> Result<BTreeMap<String, BilledCharge>, Error> {
     let closed: BTreeSet<String> =
         periods_with(transaction, CommitKind::Close).into_iter().map(|period| period.to_string()).collect();
     let relation = statement(RELATION)?;
     let mut billed = BTreeMap::new();
-    for file in transaction.files_where(&relation.name, |file| closed.contains(&*file.partition)) {
+    for file in transaction.files(&relation.name) {
+        let is_closed = closed.contains(&file.partition);
+        let accounts = final_invoices(&transaction.snapshot, &file.partition);
+        if !is_closed && (accounts.is_empty() || file.partition == this.to_string()) {
+            continue;
+        }
         for row in rows::each(&transaction.lake.read_rows(&file, &relation.schema).await?) {
+            if !is_closed && !accounts.contains_key(row.text("account_id")?) {
+                continue;
+            }
             let charge = BilledCharge {
                 period: file.partition.to_string(),
                 account_id: row.text("account_id")?.to_owned(),

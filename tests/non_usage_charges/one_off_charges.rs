@@ -475,3 +475,23 @@ fn hours_are_given_back_and_internal_charges_are_reported() {
     );
     lake.assert_audited(&[OCTOBER]);
 }
+
+/// A billed charge does not need its account any more, so the next month is billed without the account.
+#[test]
+fn a_billed_charge_of_a_removed_account_stops_no_run() {
+    let other = account("beta", "country = 'FR'\nprojects = ['b']");
+    let charge = r#"
+        [[charge]]
+        id = "setup"
+        date = 2026-10-05
+        account = "acme"
+        description = "Setup"
+        amount = "5.00"
+        "#;
+    let lake = lake(&format!("{}{other}", acme("")), charge);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.set_accounts(&other);
+    lake.deliver("november", ["m,x,2026-11-01T10:00:00Z,20,b"]);
+    lake.succeeds(&["run", "--period", NOVEMBER]);
+    assert_eq!(lines(&lake, NOVEMBER), ["2026-11-b: EGRESS  20 GB at 0.1 per 1: 2.0000"]);
+}
