@@ -323,6 +323,7 @@ fn reissue(
     let copied = |batches: &[RecordBatch]| rows_of(batches, &draft, &draft, own, 1);
     let (lines, allowances) = (copied(&drafted.line)?, copied(&drafted.allowance)?);
     let mut numbers = Numbers { line: count(&lines), allowance: count(&allowances) };
+    let treatments = treatments_of(&lines)?;
     rows.document_header.push(header(&draft, REISSUED, 1, &drafted.header, &draft)?);
     rows.invoice_line.extend(lines);
     rows.allowance.extend(allowances);
@@ -338,12 +339,21 @@ fn reissue(
         let negated = |path| rows_of(of(issued, path), number, &draft, numbers, -1);
         let lines = without_balance(negated(LINE.path)?)?;
         let allowances = negated(ALLOWANCE.path)?;
+        if !treatments.is_superset(&treatments_of(&lines)?) {
+            let (number, period) = (document.number.clone(), document.period.clone());
+            return Err(Error::Closing(ClosingError::CancelTaxDiffers { number, period }));
+        }
         rows.line_reference.extend(negated(LINE_REFERENCE)?);
         numbers = Numbers { line: numbers.line + count(&lines), allowance: numbers.allowance + count(&allowances) };
         rows.invoice_line.extend(lines);
         rows.allowance.extend(allowances);
     }
     Ok(draft)
+}
+
+/// The tax treatments of lines.
+fn treatments_of(lines: &[RecordBatch]) -> Result<BTreeSet<String>, Error> {
+    rows::each(lines).map(|line| line.text("tax_treatment").map(str::to_owned)).collect()
 }
 
 /// Lines without those that balance a document that is carried forward.

@@ -95,6 +95,13 @@ pub enum ClosingError {
     )]
     CancelOnNextInvoice { number: String },
     #[error(
+        "late usage of `{number}` is on the next invoice of the account with other taxes than the present data have: \
+         apply the present data with `conto restate --period {period}`"
+    )]
+    CancelTaxDiffers { number: String, period: String },
+    #[error("`{number}` is a final invoice of {period}, which is still open: close {period}, then cancel the invoice")]
+    CancelInOpenPeriod { number: String, period: String },
+    #[error(
         "nothing is left to invoice in place of `{number}`: its usage was withdrawn, or it is below the minimum \
          invoice amount; add --without-reissue"
     )]
@@ -143,6 +150,8 @@ impl ClosingError {
             | Self::CancelBroughtForward { .. }
             | Self::CancelOnNextInvoice { .. }
             | Self::NothingToReissue { .. }
+            | Self::CancelTaxDiffers { .. }
+            | Self::CancelInOpenPeriod { .. }
             | Self::NoAccountData { .. }
             | Self::SameAccountData { .. }
             | Self::OthersChange { .. }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::close::{CloseOptions, reconcile};
+use super::close::{CloseOptions, refuse_difference};
 use super::{again_after_a_conflict, correct};
 use crate::catalog::stored::read_catalog;
 use crate::closing::cancellation::{self, DocumentToCancel};
@@ -50,12 +50,20 @@ pub async fn cancel(
         let documents = documents_of(&transaction, &cancel.numbers).await?;
         let period = period_of(&documents)?;
         let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, period).await?;
+        if let (None, Some(document)) = (mode.closed(), documents.first()) {
+            let (number, period) = (document.number.clone(), period.to_string());
+            return Err(Error::Closing(ClosingError::CancelInOpenPeriod { number, period }));
+        }
         let (of_close, context) = correct::by_the_close(&environment, period, mode)?;
         correct::refuse_another_program(&of_close, &context, &transaction).await?;
         let former = former_accounts(&transaction, &documents).await?;
-        let (replaced, changed_data) =
-            if cancel.is_reissued { present_data(&documents, &former, &config.accounts)? } else { Default::default() };
         let mut config_of_close = Config::clone(&of_close.config);
+        let has_other_numbers = config.closing.invoice_prefix != config_of_close.closing.invoice_prefix;
+        let (replaced, changed_data) = if cancel.is_reissued {
+            present_data(&documents, &former, &config.accounts, has_other_numbers)?
+        } else {
+            Default::default()
+        };
         config_of_close.accounts.replace_data(replaced);
         // After a wrong issue date, only other prefixes accept an earlier date.
         let (prefixes, of_close_prefixes) = (&config.closing, &mut config_of_close.closing);
@@ -73,7 +81,6 @@ pub async fn cancel(
             let (_, documents) = draft(&context, &mut dry_run, &work).await?;
             return Ok(CancelSummary { documents, ..summary });
         };
-        transaction.remarks.push(cancel.remark.clone());
         let (documents, directory) = issue(&context, &mut transaction, &work, closing, Documents::Changed).await?;
         let commit = transaction.commit(context.provenance(CommitKind::Close)).await?;
         let latest = commit.as_ref().or(context.mode.last_documents());
@@ -165,10 +172,11 @@ async fn issue(
         (IS_REISSUED, work.is_reissued.to_string()),
         (USAGE_OF, usage.to_string()),
     ];
+    transaction.remarks.push(work.remark.clone());
     transaction.approved_by.clone_from(&closing.approved_by);
     transaction.totals.extend(totals.map(|(name, text)| (name.to_owned(), text)));
     let issue = closing::number_with(context, transaction, issued, closing.issue_date, &cancellation).await?;
-    reconcile(context, transaction).await?;
+    refuse_difference(context, transaction, closing).await?;
     let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
     closing::record_issued(context, transaction, &issue).await?;
     Ok((cancellation::numbered(proposed, &issue), rendered.directory))
@@ -182,7 +190,8 @@ async fn former_accounts(
     let mut found = Vec::with_capacity(documents.len());
     for document in documents {
         let is_of_period = |period: &Option<String>| period.as_deref() == Some(&document.period);
-        let closes = transaction.snapshot.commits().iter().filter(|one| one.kind == CommitKind::Close);
+        let is_issue = |kind| matches!(kind, CommitKind::Close | CommitKind::FinalInvoice);
+        let closes = transaction.snapshot.commits().iter().filter(|one| is_issue(one.kind));
         let mut accounts = None;
         for close in closes.filter(|close| is_of_period(&close.period)) {
             let entry = transaction.lake.log_entry(close.sequence).await?;
@@ -204,11 +213,13 @@ fn present_data(
     documents: &[DocumentToCancel],
     former: &[Arc<Accounts>],
     present: &Accounts,
+    has_other_numbers: bool,
 ) -> Result<(BTreeMap<String, AccountData>, Vec<ChangedData>), Error> {
     let mut replaced = BTreeMap::new();
     let mut changed = BTreeSet::new();
     for (document, former) in documents.iter().zip(former) {
-        let mut is_changed = false;
+        // After a wrong issue date, a new invoice with the same data has another prefix and an earlier date.
+        let mut is_changed = has_other_numbers;
         for id in document.parties() {
             let (issued, present) = parties(document, id, former, present)?;
             let (issued, present) = (issued.data(), present.data());
