@@ -5,7 +5,7 @@
 -- writes  issue_number     BIGINT not null   from one, in the order of the closes of the period
 --         decision_number  BIGINT not null   from one
 --         issue_date       TEXT not null
---         cause            TEXT not null     close, late_usage or changed_rule
+--         cause            TEXT not null     close, final_invoice, late_usage, changed_rule or cancelled
 --         approved_by      TEXT
 --         reason           TEXT
 --         blocker          TEXT              kind of an overridden close blocker

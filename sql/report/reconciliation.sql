@@ -90,7 +90,7 @@ entry AS (
          SUM(CASE WHEN kind = 'rated' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END)
   FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', currency, 2, 'fees', 1,
+  SELECT 3, 'rated cost', currency, 2, 'fees and charges', 1,
          SUM(CASE WHEN kind = 'fee' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END)
   FROM cost GROUP BY currency
   UNION ALL
@@ -121,7 +121,7 @@ entry AS (
   SELECT 4, 'lines', currency, 2, 'usage', -1, SUM(CAST(net_amount AS DECIMAL(60,18)))
   FROM invoice_line WHERE charge_category = 'Usage' GROUP BY currency
   UNION ALL
-  SELECT 4, 'lines', currency, 3, 'fees and top-ups', -1, SUM(CAST(net_amount AS DECIMAL(60,18)))
+  SELECT 4, 'lines', currency, 3, 'fees, charges and top-ups', -1, SUM(CAST(net_amount AS DECIMAL(60,18)))
   FROM invoice_line WHERE charge_category = 'Purchase' GROUP BY currency
   UNION ALL
   SELECT 4, 'lines', currency, 4, 'brought forward', -1, SUM(CAST(brought_forward AS DECIMAL(60,18)))

@@ -131,10 +131,25 @@ impl FutureIssueDate {
     }
 }
 
+impl FutureIssueDate {
+    /// Fails if the period begins after today and a later issue date is not permitted.
+    fn check_period(&self, period: BillingPeriod, config: &Config) -> Result<(), Failure> {
+        let today = today(Timestamp::now(), &time_zone(config)?)?;
+        if period.start() <= today || self.allow_future_date {
+            return Ok(());
+        }
+        Err(Failure::Usage {
+            message: format!("{period} begins after today, {today}"),
+            hint: "correct --period; with --allow-future-date it is accepted".to_owned(),
+        })
+    }
+}
+
 impl CloseCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
         self.future.check(self.issue_date, &config)?;
+        self.future.check_period(self.period, &config)?;
         let options = context.options(self.memory_limit.bytes);
         let (issue_date, tax_point, account) = (self.issue_date, self.tax_point, self.account);
         let (remark, approved_by) = (self.reason, self.approved_by);
@@ -188,6 +203,12 @@ fn print(context: &Context, summary: &CloseSummary) {
     printer.groups(&[intake_group(&summary.intake)]);
     print_unread(printer, &summary.intake);
     print_changes(context, &summary.changes);
+    if !summary.overridden_blockers.is_empty() {
+        printer.line("Closed by force, in spite of these blockers:");
+        for blocker in &summary.overridden_blockers {
+            printer.line(&format!("  - {}", blocker.detail));
+        }
+    }
     match (summary.commit, summary.documents.as_slice()) {
         (Some(sequence), [only]) => printer.line(&format!("Issued {only}. Committed as {sequence}.")),
         (Some(sequence), documents @ [_, ..]) => {

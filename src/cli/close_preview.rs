@@ -64,7 +64,8 @@ fn print_documents(context: &Context, preview: &ClosePreview) {
         return;
     }
     let documents = count(preview.documents.len(), "document");
-    printer.line(&format!("A close of {} issues {documents} on {}:", preview.period, preview.issue_date));
+    let (period, issue_date, tax_point) = (&preview.period, &preview.issue_date, &preview.tax_point);
+    printer.line(&format!("A close of {period} issues {documents} on {issue_date}, with the tax point {tax_point}:"));
     let rows: Vec<Vec<String>> = preview
         .documents
         .iter()

@@ -28,9 +28,14 @@ pub async fn find_close_blockers(
     let scope = Scope::of(context);
     if date < context.period.end() && context.account.is_none() {
         let last = context.period.last_day();
-        let detail = format!("{} ends on {last}, but the issue date is {date}", context.period);
+        let detail = format!(
+            "{} ends on {last}, but the issue date is {date}; issue it on {} or later",
+            context.period,
+            context.period.end()
+        );
         blockers.push(CloseBlocker::new(BlockerKind::PeriodNotEnded, detail).about(context.period.to_string()));
     }
+    no_usage(context, transaction, &mut blockers);
     let limits = context.config.closing.clone();
     missing_usage(context, transaction, &mut blockers).await?;
     let period = context.period.to_string();
@@ -77,6 +82,20 @@ pub async fn find_close_blockers(
         blockers.push(blocker.counted(unassigned_projects.len() as u64).above(limits.max_unattributed));
     }
     Ok(blockers)
+}
+
+/// Adds a blocker if the period has neither usage nor documents, although the lake has usage of other periods.
+fn no_usage(context: &Context, transaction: &Transaction, blockers: &mut Vec<CloseBlocker>) {
+    let days = transaction.files("metered_day");
+    let dates: BTreeSet<&str> = days.iter().map(|file| file.partition.as_str()).collect();
+    let (Some(first), Some(last)) = (dates.first(), dates.last()) else { return };
+    let period = context.period.to_string();
+    let has_documents = !transaction.files_where("invoice", |file| file.partition == period).is_empty();
+    if has_documents || dates.iter().any(|date| context.period.has_date(date)) {
+        return;
+    }
+    let detail = format!("{period} has no usage and no document; the lake has usage from {first} to {last}");
+    blockers.push(CloseBlocker::new(BlockerKind::NoUsage, detail).about(period));
 }
 
 /// The accounts whose documents are issued, or were issued.

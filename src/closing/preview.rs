@@ -24,7 +24,7 @@ pub async fn preview(
         headers.insert(row.text("invoice_number")?, row);
         let kind = row.text("document_kind")?;
         // A correction leaves the documents without a number of the first close as they are.
-        if !preview.was_closed && matches!(kind, CARRIED_FORWARD | SKIPPED) {
+        if is_in_scope(context, row)? && !preview.was_closed && matches!(kind, CARRIED_FORWARD | SKIPPED) {
             preview.not_issued.push(UnissuedDocument {
                 kind: kind.to_owned(),
                 account_id: row.text("account_id")?.to_owned(),
@@ -57,6 +57,9 @@ pub async fn preview(
     }
     let mut suspended = BTreeSet::new();
     for row in rows::each(&transaction.read("suspended_account", |file| file.partition == period).await?) {
+        if !is_in_scope(context, row)? {
+            continue;
+        }
         suspended.insert(SuspendedAccountSummary {
             account_id: row.text("account_id")?.to_owned(),
             account_name: row.optional_text("account_name")?.map(str::to_owned),
@@ -66,6 +69,12 @@ pub async fn preview(
     }
     preview.suspended_accounts = suspended.into_iter().collect();
     Ok(())
+}
+
+/// Whether a row is of the account whose final documents are issued. Without such an account, all rows are.
+fn is_in_scope(context: &Context, row: Row<'_>) -> Result<bool, Error> {
+    let account_id = row.text("account_id")?;
+    Ok(context.account.as_deref().is_none_or(|account| account == account_id))
 }
 
 /// An amount of a document with the places of its currency.

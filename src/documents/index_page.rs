@@ -84,6 +84,7 @@ pub(super) fn index(
     let totals = currency_totals(relations, false)?;
     let file = |path: &str, description: &str| File { path: path.to_owned(), description: description.to_owned() };
     let margins = file("margins.csv", "a row for each line that a reseller sells, with its margin");
+    let pack = inputs.issue.filter(|issue| issue.is_of_all_payers());
     let margins = Some(margins).filter(|_| inputs.context.config.accounts.has_resellers());
     Ok(IndexPage {
         seller_name: inputs.context.config.seller.name.clone(),
@@ -91,7 +92,7 @@ pub(super) fn index(
         billing_period_end: inputs.end,
         time_zone: inputs.context.config.time_zone.clone(),
         hours_in_period: inputs.hours,
-        is_draft: inputs.issue.is_none_or(|issue| issue.account.is_some()),
+        is_draft: pack.is_none(),
         records: record_counts(relations)?,
         usage,
         projects,
@@ -116,7 +117,7 @@ pub(super) fn index(
         ]
         .into_iter()
         .chain(margins)
-        .chain(inputs.issue.map(|_| file("month-end/pack.html", "the month-end pack, with the digest to sign")))
+        .chain(pack.map(|_| file("month-end/pack.html", "the month-end pack, with the digest to sign")))
         .collect(),
         generated_by: generated_by(),
     })

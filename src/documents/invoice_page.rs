@@ -34,8 +34,12 @@ pub(super) fn invoices(
         references.insert((row.text("invoice_number")?, row.number("line_number")?), row);
     }
     let mut reasons = BTreeMap::new();
+    // Only the reason of a compensation is for the buyer.
     for row in rows::each(&relations.one_off_charge) {
-        reasons.insert(row.text("charge_id")?, row.optional_text("reason")?);
+        let reason = row.optional_text("reason")?;
+        if row.units("quantity")? < 0 {
+            reasons.insert(row.text("charge_id")?, reason);
+        }
     }
     let mut factored_prices = BTreeMap::new();
     for row in rows::each(&relations.factored_price) {
@@ -258,8 +262,7 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
 fn one_off(line: Row<'_>, reasons: &BTreeMap<&str, Option<&str>>) -> Result<Option<OneOff>, Error> {
     let id = charge_id_of(line.text("line_by")?).filter(|_| line.text("charge_kind").is_ok_and(|kind| kind == ONE_OFF));
     let Some(id) = id else { return Ok(None) };
-    let is_compensation = line.units("quantity")? < 0;
-    let reason = reasons.get(id).copied().flatten().filter(|_| is_compensation);
+    let reason = reasons.get(id).copied().flatten();
     let date = date_of(line.day("charge_period_start")?);
     Ok(Some(OneOff { id: id.to_owned(), date, reason: reason.map(str::to_owned) }))
 }
@@ -302,6 +305,7 @@ fn invoice_page(
     let issue = inputs.issue;
     let issued = issue.and_then(|issue| Some((issue, issue.document(row.text("invoice_number").ok()?)?)));
     let issue_date = issued.map(|(issue, _)| issue.date);
+    let (start, end, hours) = inputs.service_period(&account);
     Ok(InvoicePage {
         document_kind: document_kind_of(row)?,
         number: row.text("invoice_number")?.to_owned(),
@@ -309,10 +313,10 @@ fn invoice_page(
         due_date: issued.and_then(|(_, document)| document.due_date),
         issued: issued.map(|(issue, document)| issued_part(issue, document)),
         tax_point: date_of(row.day("tax_point")?),
-        billing_period_start: inputs.start,
-        billing_period_end: inputs.end,
+        billing_period_start: start,
+        billing_period_end: end,
         time_zone: inputs.context.config.time_zone.clone(),
-        hours_in_period: inputs.hours,
+        hours_in_period: hours,
         language: account.language.unwrap_or_else(|| inputs.context.config.language.clone()),
         currency: row.text("currency")?.to_owned(),
         seller,

@@ -64,8 +64,8 @@ pub async fn stage(
         }
     }
     let mut pack = None;
-    if issue.is_some() && context.account.is_none() {
-        let (data, files) = month_end::pack(context, transaction, &relations).await?;
+    if let Some(issue) = issue.filter(|issue| issue.is_of_all_payers()) {
+        let (data, files) = month_end::pack(context, transaction, &relations, issue).await?;
         sheets.extend(files);
         pack = Some(data);
     }

@@ -19,6 +19,7 @@ use super::sheet::{Content, Sheet};
 use crate::error::Error;
 use crate::export::csv::{self, Places};
 use crate::model::close_blocker::CloseDecision;
+use crate::model::issue::Issue;
 use crate::model::money::{Amount, Cost, Decimal, Quantity, places_of, places_of_code};
 use crate::model::period::date_of;
 use crate::query::{Parameters, Session, statement};
@@ -71,8 +72,9 @@ pub(super) async fn pack(
     context: &Context,
     transaction: &Transaction,
     relations: &Relations,
+    issue: &Issue,
 ) -> Result<(MonthEndPack, Vec<Sheet>), Error> {
-    let rows = read(context, transaction, relations).await?;
+    let rows = read(context, transaction, relations, issue).await?;
     let pack = data(context, transaction, relations, &rows)?;
     let failed = |source: serde_json::Error| Error::Document { what: "pack.json".to_owned(), source: Box::new(source) };
     let mut json = serde_json::to_vec_pretty(&pack).map_err(failed)?;
@@ -90,7 +92,13 @@ pub(super) async fn pack(
         ("credits.csv", "invoicing/credit_balance", &rows.credits),
     ] {
         let exponent = places_of(context.config.currency);
-        sheets.push(sheet(name, csv::write(&statement(path)?.schema, rows, exponent, &AMOUNTS)?));
+        let mut places = AMOUNTS.to_vec();
+        if matches!(name, "accounts.csv" | "services.csv" | "causes.csv") {
+            // The amount of a reconciliation or an exception is an unrounded cost. Here it is an amount of documents.
+            places.retain(|(column, _)| *column != "amount");
+            places.push(("amount", Places::Currency));
+        }
+        sheets.push(sheet(name, csv::write(&statement(path)?.schema, rows, exponent, &places)?));
     }
     Ok((pack, sheets))
 }
@@ -116,7 +124,31 @@ pub(super) fn last_sheets(pack: MonthEndPack, documents: &[DocumentFile]) -> [Sh
     [list, Sheet { name: SIGNED_PAGE.to_owned(), source_digest: digest, content }]
 }
 
-async fn read(context: &Context, transaction: &Transaction, relations: &Relations) -> Result<PackRows, Error> {
+/// The documents of the period that are issued now or were issued before, with the documents that they correct.
+async fn issued_references(transaction: &Transaction, period: &str, issue: &Issue) -> Result<Vec<RecordBatch>, Error> {
+    let mut references: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for row in rows::each(&transaction.read("issued_document", |_| true).await?) {
+        if row.text("billing_period")? == period {
+            references.insert(text(row, "document_number")?, optional(row, "corrects")?);
+        }
+    }
+    for document in &issue.documents {
+        let corrects = document.corrects.as_ref().map(|(number, _)| number.clone());
+        references.insert(document.number.number.clone(), corrects);
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(references.keys())),
+        Arc::new(StringArray::from_iter(references.values().map(Option::as_deref))),
+    ];
+    Ok(vec![rows::batch(statement("report/issued_reference")?, columns)?])
+}
+
+async fn read(
+    context: &Context,
+    transaction: &Transaction,
+    relations: &Relations,
+    issue: &Issue,
+) -> Result<PackRows, Error> {
     let (period, previous) = (context.period.to_string(), context.period.previous().to_string());
     let session = transaction.session.scope()?;
     transaction.register_in(&session, "intake/unread_input", |_| true).await?;
@@ -125,6 +157,7 @@ async fn read(context: &Context, transaction: &Transaction, relations: &Relation
     {
         transaction.register_in(&session, path, |file| file.partition == period).await?;
     }
+    session.register("report/issued_reference", issued_references(transaction, &period, issue).await?)?;
     let none = Parameters::none;
     let documents = session.run("report/month_end_document", none()).await?;
     let taxes = session.run("report/tax_summary", none()).await?;
@@ -200,7 +233,7 @@ fn data(
     let has = |kind| transaction.snapshot.last(kind, &previous).is_some();
     let state = if has(CommitKind::Close) {
         "closed"
-    } else if has(CommitKind::Billing) {
+    } else if has(CommitKind::Billing) || has(CommitKind::FinalInvoice) {
         "drafted"
     } else {
         "not billed"

@@ -9,6 +9,7 @@ use crate::documents::render::Project;
 use crate::error::Error;
 use crate::model::account::Account;
 use crate::model::issue::Issue;
+use crate::model::period::day_number;
 use crate::rows::{self, Row};
 use crate::run::Context;
 use crate::storage::layout::{self, file_name};
@@ -55,6 +56,19 @@ impl PageInputs<'_> {
         let is_account = invoice.optional_text("account_name")?.is_some();
         let account = self.party(invoice.text("invoice_number")?, invoice.text("account_id")?);
         Ok(account.filter(|_| is_account))
+    }
+
+    /// The days of the period in which the account is valid, with an exclusive end, and their number of hours.
+    pub(super) fn service_period(&self, account: &Account) -> (Date, Date, u32) {
+        let start = account.valid_from.map_or(self.start, |from| from.clamp(self.start, self.end));
+        let end = account.valid_to.map_or(self.end, |to| to.clamp(self.start, self.end));
+        if start >= end {
+            // A correction or an amount brought forward, after the last day of the account.
+            return (self.start, self.end, self.hours);
+        }
+        let mut calendar = self.context.calendar();
+        let microseconds = calendar.day_start(day_number(end)) - calendar.day_start(day_number(start));
+        (start, end, u32::try_from(microseconds / 3_600_000_000).unwrap_or(self.hours))
     }
 
     /// The account of a buyer or of a reseller on a document. A credit note that cancels a document has the accounts

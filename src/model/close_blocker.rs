@@ -28,6 +28,10 @@ pub enum BlockerKind {
     UnassignedUsage,
     /// The rules changed since the final invoice of an account.
     ChangedRule,
+    /// The books of the period do not add up.
+    Unreconciled,
+    /// The period has neither usage nor documents.
+    NoUsage,
 }
 
 impl BlockerKind {
@@ -44,6 +48,8 @@ impl BlockerKind {
             Self::LaterMonthClosed => "later_month_closed",
             Self::UnassignedUsage => "unassigned_usage",
             Self::ChangedRule => "changed_rule",
+            Self::Unreconciled => "unreconciled",
+            Self::NoUsage => "no_usage",
         }
     }
 }
@@ -79,7 +85,7 @@ pub struct CloseDecision {
     pub commit: Option<u64>,
     pub period: String,
     pub issue_date: String,
-    /// The cause of the documents: `close`, `late_usage` or `changed_rule`.
+    /// The cause of the documents: `close`, `final_invoice`, `late_usage`, `changed_rule` or `cancelled`.
     pub cause: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
@@ -94,6 +100,8 @@ impl CloseDecision {
     /// The names under which the control totals of a close contain its issue date and its cause.
     pub const ISSUE_DATE: &str = "issue_date";
     pub const CAUSE: &str = "reason";
+    /// The cause of the documents of an account that leaves.
+    pub const FINAL_INVOICE: &str = "final_invoice";
 
     /// Whether a person approved the documents, gave a reason or overrode a blocker.
     pub fn is_explicit(&self) -> bool {

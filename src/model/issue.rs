@@ -27,6 +27,11 @@ pub struct Issue {
 }
 
 impl Issue {
+    /// Whether the documents of all payers are issued, and not only the final documents of one account.
+    pub fn is_of_all_payers(&self) -> bool {
+        self.account.is_none()
+    }
+
     pub fn document(&self, number: &str) -> Option<&IssuedDocument> {
         self.documents.iter().find(|document| document.number.number == number)
     }

@@ -105,6 +105,9 @@ pub struct Summary {
     /// The findings beyond the limits of `[run]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exceeded_limits: Vec<ExceededLimit>,
+    /// The closed months whose usage changed after their last close, such as `2026-10`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub closed_months_with_new_usage: Vec<String>,
     /// The unrounded cost of internal accounts, which is not invoiced.
     pub internal_cost: String,
     /// The unrounded cost of usage without a project, which is not invoiced.
@@ -154,6 +157,9 @@ pub struct CloseSummary {
     /// Whether the period was closed before this command.
     #[serde(skip_serializing_if = "is_false")]
     pub was_closed: bool,
+    /// The close blockers that were overridden by force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overridden_blockers: Vec<CloseBlocker>,
 }
 
 /// The result of a close that is not carried out.

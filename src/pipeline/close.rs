@@ -13,15 +13,16 @@ use crate::closing;
 use crate::closing::correction::{self, ChangeCause, Correction};
 use crate::closing::issued::Issued;
 use crate::error::{ClosingError, Error};
-use crate::model::close_blocker::CloseDecision;
+use crate::model::close_blocker::{BlockerKind, CloseBlocker, CloseDecision};
 use crate::model::config::Config;
 use crate::model::issue::Issue;
+use crate::model::money::Cost;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
 use crate::model::summary::{Change, ClosePreview, CloseSummary};
 use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
 use crate::storage::CommitKind;
-use crate::{audit, documents, invoicing, ledger, rating};
+use crate::{audit, documents, invoicing, ledger, rating, rows};
 
 /// The operator's decisions about a close.
 #[derive(Clone, Debug)]
@@ -73,17 +74,22 @@ pub async fn preview_close(
     let mut dry_run = Transaction::open(&environment).await?.dry_run(&environment)?;
     let (catalog, intake) = take_in(&environment, &mut dry_run).await?;
     let context = context_of_close(&environment, &dry_run, period, &closing).await?;
+    let of_account = context.account.as_ref().and_then(|account| context.tax_points.get(account));
+    let tax_point = *of_account.unwrap_or(&context.tax_point);
     let mut preview = ClosePreview {
         period: period.to_string(),
         intake,
         issue_date: closing.issue_date.to_string(),
-        tax_point: context.tax_point.to_string(),
+        tax_point: tax_point.to_string(),
         was_closed: context.mode.closed().is_some(),
         ..ClosePreview::default()
     };
     let despite_blockers = CloseOptions { force: true, ..closing.clone() };
     let cause = ChangeCause::Usage;
     if let Some(numbered) = number_documents(&context, &mut dry_run, &catalog, &despite_blockers, cause).await? {
+        if context.account.is_none() {
+            refuse_difference(&context, &mut dry_run, &despite_blockers).await?;
+        }
         closing::preview(&context, &dry_run, &numbered.issue, &mut preview).await?;
         preview.changes = numbered.changes;
         preview.blockers = dry_run.overridden_blockers;
@@ -130,6 +136,7 @@ pub(super) async fn issue_and_commit(
     let Some(staged) = issue(context, transaction, catalog, closing, Documents::Changed, cause).await? else {
         return Ok(CloseSummary { period, account, was_closed, ..CloseSummary::default() });
     };
+    let overridden_blockers = transaction.overridden_blockers.clone();
     let kind = if account.is_some() { CommitKind::FinalInvoice } else { CommitKind::Close };
     let commit = transaction.commit(context.provenance(kind)).await?;
     let latest = commit.as_ref().or(context.mode.last_documents());
@@ -144,6 +151,7 @@ pub(super) async fn issue_and_commit(
         directory: staged.directory,
         was_closed,
         skipped: if was_closed { 0 } else { staged.skipped },
+        overridden_blockers,
         ..CloseSummary::default()
     })
 }
@@ -170,7 +178,7 @@ pub(super) async fn issue(
     };
     let NumberedDocuments { issue, skipped, changes } = numbered;
     if context.account.is_none() {
-        reconcile(context, transaction).await?;
+        refuse_difference(context, transaction, closing).await?;
     }
     let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
     closing::record_issued(context, transaction, &issue).await?;
@@ -179,12 +187,37 @@ pub(super) async fn issue(
 }
 
 /// Registers the rows of `reconciliation` for the month-end pack, over everything that is staged.
-pub(super) async fn reconcile(context: &Context, transaction: &Transaction) -> Result<(), Error> {
+async fn reconcile(context: &Context, transaction: &Transaction) -> Result<Vec<String>, Error> {
     let provenance = context.provenance(CommitKind::Close);
     let books = BilledPeriod::staged(transaction, context.period, provenance).await?;
     ledger::post_unproved(&books.session, &context.config.chart_of_accounts).await?;
     let rows = audit::reconciliation(&books).await?;
-    Ok(transaction.session.register("report/reconciliation", rows)?)
+    let mut differences = Vec::new();
+    for row in rows::each(&rows) {
+        let amount: Cost = row.decimal("amount")?;
+        if row.text("part")? == "difference" && !amount.is_zero() {
+            differences.push(format!("{}: {amount} {} missing", row.text("invariant")?, row.text("unit")?));
+        }
+    }
+    transaction.session.register("report/reconciliation", rows)?;
+    Ok(differences)
+}
+
+/// Refuses to issue documents if the books of the period do not add up. With `force`, the differences are recorded.
+pub(super) async fn refuse_difference(
+    context: &Context,
+    transaction: &mut Transaction,
+    closing: &CloseOptions,
+) -> Result<(), Error> {
+    let differences = reconcile(context, transaction).await?;
+    let reasons: Vec<String> =
+        differences.into_iter().map(|difference| format!("the books do not add up: {difference}")).collect();
+    if !reasons.is_empty() && !closing.force {
+        return Err(Error::Closing(ClosingError::CloseBlocked { period: context.period.to_string(), reasons }));
+    }
+    let blocker = |detail| CloseBlocker::new(BlockerKind::Unreconciled, detail);
+    transaction.overridden_blockers.extend(reasons.into_iter().map(blocker));
+    Ok(())
 }
 
 /// Documents with final numbers that are not rendered yet.
@@ -270,6 +303,7 @@ async fn draft_corrections(
 /// Records the dates and the reason of the documents.
 fn record_totals(context: &Context, transaction: &mut Transaction, closing: &CloseOptions, cause: ChangeCause<'_>) {
     let reason = match (&context.mode, cause) {
+        (Mode::Draft { .. }, _) if context.account.is_some() => CloseDecision::FINAL_INVOICE,
         (Mode::Draft { .. }, _) => "close",
         (_, ChangeCause::Usage) => reason::LATE_USAGE,
         (_, ChangeCause::Rules(_)) => reason::CHANGED_RULE,

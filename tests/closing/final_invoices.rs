@@ -434,3 +434,76 @@ fn an_amount_that_a_final_invoice_brings_forward_is_not_charged_by_an_earlier_mo
     assert_balanced(&lake, &[SEPTEMBER, OCTOBER, NOVEMBER]);
     lake.assert_all_reproduced();
 }
+
+/// A charge of 50.00 is on the final invoice of `p`: 58.70, and 70.44 with tax. No run has drafted November. December
+/// does not charge it again, and the close of November does not credit it.
+#[test]
+fn a_charge_on_a_final_invoice_is_billed_once() {
+    let lake = lake().terms(
+        r#"
+        [[charge]]
+        id = "move"
+        date = 2026-11-10
+        project = "p"
+        service = "Services"
+        sku = "MOVE"
+        description = "Move"
+        amount = "50.00"
+        "#,
+    );
+    lake.close_with(NOVEMBER, "2026-11-16", &FINAL);
+    lake.deliver("december", ["m,c,2026-12-01T10:00:00Z,10,s"]);
+    lake.close("2026-12", "2027-01-02");
+    lake.close(NOVEMBER, "2027-01-02");
+    let expected =
+        ["INV-2026-00001 70.4400", "INV-2026-00002 3.4800", "INV-2027-00001 1.2000", "INV-2027-00002 6.0000"];
+    assert_eq!(issued(&lake), expected);
+    assert_balanced(&lake, &[NOVEMBER, "2026-12"]);
+    lake.assert_all_reproduced();
+}
+
+/// A final invoice with a wrong address is cancelled after the close of the month. The credit note has the old address,
+/// although the accounts file contained the new one when the month was closed.
+#[test]
+fn a_final_invoice_is_cancelled_after_the_close_of_its_month() {
+    let lake = TestLake::new().config(r#"invoice_per = "account""#);
+    let lake = lake.accounts(accounts(r#"address = ["1 Old Street"]"#)).rules(prices("0.10", "0.08")).usage(USAGE);
+    lake.close_with(NOVEMBER, "2026-11-16", &FINAL);
+    lake.set_accounts(accounts(r#"address = ["2 New Street"]"#));
+    let refused = lake.fails(2, &["cancel", "INV-2026-00001"]);
+    assert!(refused.contains("close 2026-11, then cancel"), "{refused}");
+    lake.close(NOVEMBER, "2026-12-01");
+    assert_eq!(lake.cancel(&["INV-2026-00001"], "2026-12-02"), ["CN-2026-00001", "INV-2026-00003"]);
+    for (number, address) in [("CN-2026-00001", "1 Old Street"), ("INV-2026-00003", "2 New Street")] {
+        let page = lake.document(NOVEMBER, &format!("gone/{number}.html"));
+        assert!(page.contains(address), "{number}: {page}");
+    }
+    assert_balanced(&lake, &[NOVEMBER]);
+    lake.assert_all_reproduced();
+}
+
+/// The invoice of an account that ends within the month states the days of the account.
+#[test]
+fn the_service_period_ends_with_the_account() {
+    let lake = lake();
+    lake.close_with(NOVEMBER, "2026-11-16", &FINAL);
+    let invoice: serde_json::Value =
+        serde_json::from_str(&lake.document(NOVEMBER, "gone/INV-2026-00001.json")).unwrap();
+    let period = ["billing_period_start", "billing_period_end", "hours_in_period"].map(|key| invoice[key].to_string());
+    assert_eq!(period, [r#""2026-11-01""#, r#""2026-11-16""#, "360"]);
+}
+
+/// A preview of a final invoice has only documents of its account.
+#[test]
+fn a_dry_run_of_a_final_invoice_is_of_one_account() {
+    let lake = lake().config(r#"minimum_invoice_amount = "7.00""#);
+    let arguments = ["close", "--period", NOVEMBER, "--issue-date", "2026-11-16", "--dry-run"];
+    let preview = lake.json(&[&arguments[..], &FINAL].concat());
+    let numbers: Vec<_> =
+        preview["documents"].as_array().unwrap().iter().map(|one| one["number"].to_string()).collect();
+    assert_eq!(numbers, [r#""INV-2026-00001""#, r#""INV-2026-00002""#]);
+    assert_eq!(
+        (&preview["tax_point"], preview["not_issued"].as_array().map(Vec::len)),
+        (&"2026-11-15".into(), Some(0))
+    );
+}

@@ -175,6 +175,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "report/intermediate/billed_amount",
     "report/intermediate/converted_non_usage_charge",
     "report/intermediate/converted_usage",
+    "report/issued_reference",
     "report/line_file",
     "report/line_purchase",
     "report/line_usage",

@@ -1,0 +1,6 @@
+-- issued_reference: an issued document of the period, with the document that it corrects, cancels or replaces.
+--
+-- grain   document_number
+-- by      src/documents
+-- writes  document_number  TEXT not null
+--         corrects         TEXT             null for an original
