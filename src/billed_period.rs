@@ -9,7 +9,7 @@ use crate::model::config::Config;
 use crate::model::period::{BillingPeriod, Calendar};
 use crate::query::{Session, persisted_of, statement};
 use crate::run::{Provenance, Transaction, register_verified, usage_of_summary};
-use crate::storage::{DataFile, Lake, Snapshot};
+use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
 
 const METERED_DAY: &str = "metering/metered_day";
 const METERED_DAY_NAME: &str = "metered_day";
@@ -23,6 +23,27 @@ pub struct BilledPeriod {
     pub period: BillingPeriod,
     /// Whether an intake has changed the metered usage of the period after its last billing or close.
     pub has_unbilled_usage: bool,
+}
+
+/// The closed months whose metered usage changed after their last close, oldest first. The last three closed months are
+/// examined, because each needs an earlier snapshot.
+pub async fn closed_months_with_new_usage(lake: &Lake, snapshot: &Snapshot) -> Result<Vec<BillingPeriod>, Error> {
+    let closes = snapshot.commits().iter().filter(|commit| commit.kind == CommitKind::Close);
+    let months: BTreeSet<BillingPeriod> = closes.filter_map(|commit| commit.period.as_deref()?.parse().ok()).collect();
+    let mut changed = Vec::new();
+    for month in months.into_iter().rev().take(3) {
+        let Some(last) = snapshot.last(CommitKind::Close, &month.to_string()) else { continue };
+        let closed = lake.snapshot_as_of(usage_of_summary(last)).await?;
+        let paths = |snapshot: &Snapshot| -> BTreeSet<String> {
+            let days = snapshot.files(METERED_DAY_NAME).filter(|file| month.has_date(&file.partition));
+            days.map(|file| file.path.clone()).collect()
+        };
+        if paths(&closed) != paths(snapshot) {
+            changed.push(month);
+        }
+    }
+    changed.reverse();
+    Ok(changed)
 }
 
 impl BilledPeriod {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::changes::print_changes;
 use super::memory_limit::MemoryLimit;
 use super::print::{Group, grouped};
-use crate::billed_period::BilledPeriod;
+use crate::billed_period::{BilledPeriod, closed_months_with_new_usage};
 use crate::cli::clock::{examined_at, today};
 use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
@@ -125,10 +125,20 @@ impl RunCommand {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
         let session = Session::new(MemoryShares::of(self.memory_limit.bytes).engine)?;
+        let months = closed_months_with_new_usage(&lake, &snapshot).await?;
+        summary.closed_months_with_new_usage = months.iter().map(BillingPeriod::to_string).collect();
         let books = BilledPeriod { session, lake, snapshot, period, has_unbilled_usage: false };
         summary.exceeded_limits = run_limits::find_exceeded(config, &books, at).await?;
         Ok(())
     }
+}
+
+/// The note that usage of a closed month arrived after its last close.
+pub(super) fn new_usage_of(month: &str) -> String {
+    format!(
+        "note: {month} is closed, and its usage has changed since: `conto run --period {month}` shows the corrections, \
+         `conto close --period {month}` issues them"
+    )
 }
 
 /// The period, or a failure if it begins after today.
@@ -278,6 +288,9 @@ fn print(context: &Context, summary: &Summary, with_intake: bool) {
     }
     if summary.exceeded_limits.len() > SHOWN {
         printer.talk(&format!("hint: `conto status` shows all {} findings", summary.exceeded_limits.len()));
+    }
+    for month in &summary.closed_months_with_new_usage {
+        printer.talk(&new_usage_of(month));
     }
     for currency in &summary.unconverted {
         printer.talk(&format!(

@@ -218,3 +218,24 @@ fn an_audit_after_an_intake_checks_the_books_of_the_last_billing() {
     lake.succeeds(&["intake"]);
     assert_eq!(audited(&lake), note);
 }
+
+/// A run of the next month and `conto status` name the closed month whose usage changed. A correction settles it.
+#[test]
+fn late_usage_of_a_closed_month_is_announced() {
+    let lake = lake();
+    lake.close(OCTOBER, "2026-11-02");
+    let months = |lake: &TestLake| {
+        let status = lake.json(&["status"])["closed_months_with_new_usage"].clone();
+        let run = lake.json(&["run", "--period", NOVEMBER])["closed_months_with_new_usage"].clone();
+        assert_eq!(status, run);
+        status
+    };
+    lake.deliver("november", ["m,a,2026-11-01T10:00:00Z,10,p"]);
+    lake.run(NOVEMBER);
+    assert!(months(&lake).is_null());
+    lake.deliver("late", LATE_30);
+    lake.run(NOVEMBER);
+    assert_eq!(months(&lake), serde_json::json!([OCTOBER]));
+    lake.close(OCTOBER, "2026-11-05");
+    assert!(months(&lake).is_null());
+}

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use self::changed_ids::ChangedIds;
 use super::print::grouped;
-use crate::billed_period::BilledPeriod;
+use super::run::new_usage_of;
+use crate::billed_period::{BilledPeriod, closed_months_with_new_usage};
 use crate::cli::clock::examined_at;
 use crate::cli::close_decisions;
 use crate::cli::context::{Context, time_zone};
@@ -48,6 +49,9 @@ struct Status {
     unread_inputs: Vec<UnreadStatus>,
     /// The findings of open months beyond the limits of `[run]`.
     exceeded_limits: Vec<ExceededStatus>,
+    /// The closed months whose usage changed after their last close.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    closed_months_with_new_usage: Vec<String>,
     #[serde(skip_serializing_if = "ChangedIds::is_empty")]
     changed_ids: ChangedIds,
 }
@@ -131,6 +135,8 @@ impl StatusCommand {
                 unread_inputs.push(UnreadStatus { source, url, reason: text("reason")?, detail: text("detail")? });
             }
         }
+        let months = closed_months_with_new_usage(&lake, &snapshot).await?;
+        let closed_months_with_new_usage = months.iter().map(BillingPeriod::to_string).collect();
         let mut exceeded_limits = Vec::new();
         let at = examined_at(jiff::Timestamp::now(), &time_zone(&config)?)?;
         for period in open_months(&snapshot, at) {
@@ -146,6 +152,7 @@ impl StatusCommand {
             relations: relations.collect(),
             unread_inputs,
             exceeded_limits,
+            closed_months_with_new_usage,
             changed_ids: ChangedIds::read(&lake, &snapshot).await?,
         };
         print(context, &status);
@@ -214,6 +221,10 @@ fn print(context: &Context, status: &Status) {
         let cells = |exceeded: &ExceededStatus| vec![exceeded.period.clone(), printable(&exceeded.finding.detail)];
         let rows: Vec<Vec<String>> = status.exceeded_limits.iter().map(cells).collect();
         printer.table(&["period", "finding"], &rows, &[]);
+    }
+    for month in &status.closed_months_with_new_usage {
+        printer.line("");
+        printer.line(&new_usage_of(month));
     }
     status.changed_ids.print(printer);
 }
