@@ -77,7 +77,7 @@ fn memory_stays_within_the_limit_and_no_result_changes() {
 #[test]
 fn unrated_usage_has_the_same_files_under_any_memory_limit() {
     let world = || {
-        let lake = TestLake::new().config("buckets = 1").rules(
+        let lake = TestLake::new().config("buckets = 1\n[run]\nmax_unrated = 1000000").rules(
             r#"
             [[meter]]
             name = "m"

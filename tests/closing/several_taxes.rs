@@ -103,7 +103,7 @@ fn each_tax_of_a_line_is_rounded_and_shown() {
         lake.sql("SELECT tax_name, sum(tax_amount) AS tax FROM tax_breakdown GROUP BY tax_name ORDER BY tax_name");
     assert_eq!(postings, ["GST 0.51", "QST 1.01"]);
     let explained = lake.explain("INV-2026-00001");
-    for text in ["plus 0.51 (GST S 5 % on 10.10)", "plus 1.01 (QST S 9.975 % on 10.10)"] {
+    for text in ["plus tax      0.51  GST S 5 % on 10.10", "plus tax      1.01  QST S 9.975 % on 10.10"] {
         assert!(explained.contains(text), "no {text} in {explained}");
     }
     let explained = lake.explain_json("INV-2026-00001/1").to_string();

@@ -44,7 +44,7 @@ fn reservation_covers_usage_hour_by_hour_and_charges_unused_hours() {
     assert_eq!(lines(&lake, OCTOBER), expected);
     lake.assert_audited(&[OCTOBER]);
     let explained = lake.explain("DRAFT-2026-10-acme/1");
-    assert!(explained.contains("fee reserved at"), "{explained}");
+    assert!(explained.contains("reservation reserved at"), "{explained}");
     let again = lake.run(OCTOBER);
     assert_eq!((again.intake.intake_commit, again.billing_commit), (None, None));
 }
