@@ -291,7 +291,7 @@ fn explain_adds_up_for_every_charge_kind() {
     let kinds = check_all(&lake);
     // Two books at 4 × 1.5 cost 12, and the tier costs at most 5 × 1.5 = 7.50. The third book costs 1 × 1.5, which is
     // less than the maximum of its tier.
-    let explained = lake.explain_json("DRAFT-2026-10-C-2002");
+    let explained = lake.explain_json(&lake.draft("2026-10", "C-2002"));
     let limited = all(&explained, "lines").find(|line| text(line, "charge_kind") == "maximum").unwrap();
     assert_eq!(text(limited, "net_amount"), "-4.50");
     let tier = serde_json::json!({"number": 1, "kind": "graduated", "above": "0", "up_to": "2"});

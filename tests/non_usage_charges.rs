@@ -15,7 +15,7 @@ mod percent_fees;
 mod recurring_fees;
 mod unused_pools;
 
-use crate::test_lake::{TestLake, short};
+use crate::test_lake::{Row, TestLake, payer_of, short};
 
 const OCTOBER: &str = "2026-10";
 
@@ -55,15 +55,23 @@ fn account(id: &str, keys: &str) -> String {
     )
 }
 
-/// The lines of a period's documents as `number: sku line_by quantity unit at price per units: amount`.
+/// The lines of a period's drafts as `period-payer: sku line_by quantity unit at price per units: amount`, in the order
+/// of payers.
 fn lines(lake: &TestLake, period: &str) -> Vec<String> {
+    let drafts = lake.rows_in("invoice", period);
+    let payer = |row: &Row| {
+        let of_row = drafts.iter().find(|draft| draft["invoice_number"] == row["invoice_number"]);
+        of_row.map(|draft| payer_of(draft).to_owned()).unwrap()
+    };
     let rows = lake.rows("invoice_line").into_iter().filter(|row| row["invoice_number"].contains(period));
-    rows.map(|row| {
-        let number = row["invoice_number"].trim_start_matches("DRAFT-");
-        let (quantity, price, per) =
-            (short(&row["quantity"]), short(&row["unit_price"]), short(&row["unit_price_per"]));
-        let (sku, line_by, unit, net) = (&row["sku"], &row["line_by"], &row["unit"], &row["net_amount"]);
-        format!("{number}: {sku} {line_by} {quantity} {unit} at {price} per {per}: {net}")
-    })
-    .collect()
+    let mut rows: Vec<(String, Row)> = rows.map(|row| (payer(&row), row)).collect();
+    rows.sort_by(|one, other| one.0.cmp(&other.0));
+    rows.into_iter()
+        .map(|(payer, row)| {
+            let (quantity, price, per) =
+                (short(&row["quantity"]), short(&row["unit_price"]), short(&row["unit_price_per"]));
+            let (sku, line_by, unit, net) = (&row["sku"], &row["line_by"], &row["unit"], &row["net_amount"]);
+            format!("{period}-{payer}: {sku} {line_by} {quantity} {unit} at {price} per {per}: {net}")
+        })
+        .collect()
 }

@@ -111,7 +111,7 @@ fn a_run_of_two_months_equals_two_runs_and_reads_usage_once() {
     assert_same_files(&lake.results(), &other.results(), "a night of two months");
     for month in ["2026-10", "2026-11"] {
         let invoice = |lake: &TestLake| {
-            let name = format!("DRAFT-{month}-project.json");
+            let name = format!("{}.json", lake.draft(month, "project"));
             lake.documents(month).into_iter().find(|(path, _)| path.ends_with(&name)).unwrap()
         };
         assert_eq!(invoice(&lake), invoice(&other));

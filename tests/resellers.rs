@@ -36,11 +36,11 @@ fn a_reseller_has_documents_with_its_own_name_and_numbers() {
     let summary = lake.run(OCTOBER);
     assert_eq!((summary.invoices, summary.retail[0].invoices), (2, 2));
     lake.assert_audited(&[OCTOBER]);
-    let wholesale = lake.explain("DRAFT-2026-10-R-1/5");
+    let wholesale = lake.explain(&lake.draft("2026-10", "R-1/5"));
     assert!(wholesale.contains("rule instance-wholesale at") && wholesale.contains("52.08"), "{wholesale}");
-    let retail = lake.explain("DRAFT-2026-10-K-1/1");
+    let retail = lake.explain(&lake.draft("2026-10", "K-1/1"));
     assert!(retail.contains("rule instance at") && retail.contains("2026-10-05T10:00:00Z"), "{retail}");
-    let page = lake.document(OCTOBER, "K-1/DRAFT-2026-10-K-1.html");
+    let page = lake.document(OCTOBER, &format!("K-1/{}.html", lake.draft(OCTOBER, "K-1")));
     assert!(page.contains("Goémon Informatique SARL") && page.contains("FR78000000701"), "{page}");
     assert!(!page.contains("Brume Cloud SAS"), "{page}");
     lake.close(OCTOBER, "2026-11-02");

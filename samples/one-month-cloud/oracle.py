@@ -11,6 +11,7 @@ and knows nothing of the story. Standard library only (Python 3.11 or newer).
 import csv
 import glob
 import gzip
+import hashlib
 import io
 import json
 import pathlib
@@ -441,6 +442,12 @@ def guarded(text):
     return "'" + text if text[:1] in tuple("=+-@\t\r\n＝＋－＠") and text else text
 
 
+def draft_number(account, project):
+    """The digits are the last six of the hash of the payer. The seller and the currency are those of the configuration."""
+    payer = json.dumps([account, project, None, CONFIG["currency"]], separators=(",", ":"), ensure_ascii=False)
+    return f"DRAFT-2026-10-{int(hashlib.sha256(payer.encode()).hexdigest()[:16], 16) % 1_000_000:06}"
+
+
 def invoices(rated):
     lines = defaultdict(lambda: {"metered": Fraction(0), "quantity": Fraction(0), "cost": Fraction(0), "days": []})
     for (day, project, *_), _, _, _, parts in rated:
@@ -453,7 +460,8 @@ def invoices(rated):
             line["cost"] += cost
             line["days"].append(day)
     documents = []
-    for project in sorted({key.project for key in lines}, key=lambda project: "DRAFT-2026-10-" + project):
+    numbers = {project: draft_number(PROJECTS[project][0]["id"], project) for project in {key.project for key in lines}}
+    for project in sorted(numbers, key=lambda project: numbers[project]):
         own = sorted((key, line) for key, line in lines.items() if key.project == project and line["quantity"] != 0)
         rows = [
             {"service": key.service, "sku": key.sku, "description": key.description, "line_by": key.by, "unit_price": key.unit_price, "per": key.per,
@@ -466,7 +474,7 @@ def invoices(rated):
                 for row in sorted(of_sku, key=lambda row: row["start"])]
         net = sum(row["net"] for row in rows)
         tax = rounded(net * Fraction(CONFIG["tax"]["rate"]) / 100, 2)
-        documents.append({"number": f"DRAFT-2026-10-{project}", "project": project, "lines": rows, "net": net, "tax": tax})
+        documents.append({"number": numbers[project], "project": project, "lines": rows, "net": net, "tax": tax})
     return documents
 
 

@@ -146,7 +146,8 @@ pub(super) fn unknown(text: &str, candidates: &[Candidate], period: Option<Billi
     Failure::Usage {
         message: format!("there is no invoice{in_period} with the number, project or account `{text}`"),
         hint: format!(
-            "{meant}`conto sql \"SELECT invoice_number, account_name, project_name FROM invoice\"` lists all invoices"
+            "{meant}`conto sql \"SELECT invoice_number, account_id, account_name, project_name FROM invoice\"` \
+             lists all invoices"
         ),
     }
 }

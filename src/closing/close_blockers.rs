@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use crate::error::{Error, count};
 use crate::model::close_blocker::{BlockerKind, CloseBlocker};
 use crate::model::config::Origin;
+use crate::model::draft_number::draft_prefix;
 use crate::model::money::{Amount, Cost, places_of_code};
 use crate::model::period::{BillingPeriod, day_number};
 use crate::model::terms::CARRIED_FORWARD;
@@ -254,7 +255,7 @@ impl<'a> PeriodBalances<'a> {
                 month.start()
             )));
         }
-        let of_period = format!("DRAFT-{period}-");
+        let of_period = draft_prefix(period);
         for (document, charged) in brought_forward_in(transaction, &other, self.scope).await? {
             let current = self.carried_forward.get(&document);
             if document.starts_with(&of_period) && current != Some(&charged) {

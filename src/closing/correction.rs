@@ -32,6 +32,7 @@ use crate::closing::payer::{Payer, payer_of};
 use crate::closing::reason::{CHANGED_RECORD, CHANGED_RULE, LATE_AND_CHANGED, LATE_USAGE};
 use crate::error::{ClosingError, Error};
 use crate::model::config::ChargeIncreasesAs;
+use crate::model::draft_number::DraftNumbers;
 use crate::model::issue::CorrectedRows;
 use crate::model::money::{Amount, places_of, places_of_code};
 use crate::model::period::{BillingPeriod, day_number};
@@ -233,10 +234,14 @@ pub(super) async fn difference_without(
     let nothing = IssuedAmounts::default();
     let history = transaction.read("issued_document", |_| true).await?;
     let originals = originals(&history, &context.period.to_string())?;
-    let mut drafts = match corrected {
-        Corrected::Period => BTreeSet::new(),
-        Corrected::Account { .. } => other_numbers(&drafted_invoice, &old_invoice, &payers)?,
-    };
+    let draft_count = drafted_invoice.iter().map(RecordBatch::num_rows).sum();
+    let mut drafts = DraftNumbers::drafts(context.period, draft_count);
+    if let Corrected::Account { .. } = corrected {
+        for number in other_numbers(&drafted_invoice, &old_invoice, &payers)? {
+            drafts.take(&number);
+        }
+    }
+    let mut carried_forward = CarriedForwardNumbers::after(&old_invoice, context.period, draft_count)?;
     let all: BTreeSet<&Payer> = of_lines.changed.keys().chain(of_allowances.changed.keys()).collect();
     for payer in all {
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
@@ -256,14 +261,7 @@ pub(super) async fn difference_without(
                     && !has_ended(payer, &drafted_header)?
             }
         };
-        let number = if is_carried_forward {
-            carried_forward_number(context.period, payer, &old_invoice)?
-        } else {
-            draft_number(context.period, payer)
-        };
-        // Several payers can have the same name: the name contains neither currency nor seller, and ids can contain the
-        // separator.
-        let number = unique(number, &mut drafts);
+        let number = if is_carried_forward { carried_forward.next(payer) } else { drafts.next(&payer.draft_key()) };
         let reasons: &[&str] = reasons.get(payer).map_or(&[], Vec::as_slice);
         let reason = reason_of_all(reasons);
         for one in lines_of {
@@ -326,12 +324,33 @@ fn has_ended(payer: &Payer, drafted_header: &[RecordBatch]) -> Result<bool, Erro
     Ok(false)
 }
 
-/// The name of a draft, with a suffix if another draft already has the name.
-fn unique(name: String, used: &mut BTreeSet<String>) -> String {
-    let others = (2..).map(|place: u32| format!("{name}-{place}"));
-    let unique = std::iter::once(name.clone()).chain(others).find(|name| !used.contains(name)).unwrap_or(name);
-    used.insert(unique.clone());
-    unique
+/// The numbers of documents that are not sent, because their lines are on the next invoice.
+struct CarriedForwardNumbers {
+    numbers: DraftNumbers,
+    /// The digits of each payer with earlier corrections of the period, and the number of these corrections.
+    earlier: BTreeMap<Payer, (String, usize)>,
+}
+
+impl CarriedForwardNumbers {
+    /// The numbers after the issued documents. No other payer gets the digits of an earlier correction.
+    fn after(issued: &[RecordBatch], period: BillingPeriod, draft_count: usize) -> Result<Self, Error> {
+        let mut numbers = DraftNumbers::corrections(period, draft_count);
+        let mut earlier: BTreeMap<Payer, (String, usize)> = BTreeMap::new();
+        for row in rows::each(issued) {
+            if let Some(number) = numbers.without_count(row.text("invoice_number")?) {
+                earlier.entry(payer_of(row)?).or_insert_with(|| (number.to_owned(), 0)).1 += 1;
+                numbers.take(number);
+            }
+        }
+        Ok(Self { numbers, earlier })
+    }
+
+    fn next(&mut self, payer: &Payer) -> String {
+        match self.earlier.get(payer) {
+            Some((number, count)) => format!("{number}-{}", count + 1),
+            None => format!("{}-1", self.numbers.next(&payer.draft_key())),
+        }
+    }
 }
 
 /// The amount due for the differences of one payer.
@@ -653,20 +672,6 @@ pub(super) fn line_references(
         Arc::new(StringArray::from_iter_values(reasons)),
     ];
     rows::batch(statement("invoicing/line_reference")?, columns)
-}
-
-fn draft_number(period: BillingPeriod, payer: &Payer) -> String {
-    format!("DRAFT-{period}-{}", payer.name())
-}
-
-/// The number of a document that is not sent, because its lines are on the next invoice.
-fn carried_forward_number(period: BillingPeriod, payer: &Payer, issued: &[RecordBatch]) -> Result<String, Error> {
-    let name = format!("NEXT-{period}-{}-", payer.name());
-    let mut count = 1;
-    for row in rows::each(issued) {
-        count += usize::from(payer_of(row)?.has_draft_name_of(payer) && row.text("invoice_number")?.starts_with(&name));
-    }
-    Ok(format!("{name}{count}"))
 }
 
 /// Whether a row is compared. Amounts that were carried forward, brought forward or paid by a credit are final after

@@ -1,6 +1,7 @@
 //! The payer of a document: an account or a project.
 
 use crate::error::Error;
+use crate::model::draft_number::DraftKey;
 use crate::rows::Row;
 
 /// The payer of a document. The same account is a different payer for each currency and seller, because a restatement
@@ -25,13 +26,13 @@ pub(super) fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
 }
 
 impl Payer {
-    /// Whether the drafts of both payers have the same name. The name contains only account and project.
-    pub(super) fn has_draft_name_of(&self, other: &Self) -> bool {
-        self.account_id == other.account_id && self.project_id == other.project_id
-    }
-
-    pub(super) fn name(&self) -> String {
-        let Self { account_id, project_id, .. } = self;
-        project_id.as_ref().map_or_else(|| account_id.clone(), |project| format!("{account_id}-{project}"))
+    /// The payer as the key of its draft number.
+    pub(super) fn draft_key(&self) -> DraftKey<'_> {
+        DraftKey {
+            account_id: &self.account_id,
+            project_id: self.project_id.as_deref(),
+            sold_by: self.sold_by.as_deref(),
+            currency: &self.currency,
+        }
     }
 }

@@ -4,6 +4,7 @@ use iso_currency::Currency;
 use jiff::civil::Date;
 
 use crate::invoicing::totals::InvoiceTotals;
+use crate::model::draft_number::DraftKey;
 use crate::model::money::{Amount, Cost, places_of};
 use crate::model::terms::Conversion;
 
@@ -34,6 +35,16 @@ pub(super) struct Document {
 }
 
 impl Document {
+    /// The payer as the key of the draft number.
+    pub(super) fn draft_key(&self) -> DraftKey<'_> {
+        DraftKey {
+            account_id: &self.account_id,
+            project_id: self.project.as_ref().map(|(id, _)| id.as_str()),
+            sold_by: self.sold_by.as_deref(),
+            currency: self.currency.code(),
+        }
+    }
+
     pub(super) fn places(&self) -> u32 {
         places_of(self.currency)
     }

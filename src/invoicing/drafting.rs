@@ -17,6 +17,7 @@ use crate::invoicing::totals::{AppliedCommitment, AppliedCredit, AppliedDiscount
 use crate::model::account::{Account, InvoicePer, PUBLIC_CARD, Project, ZeroInvoices};
 use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::draft_number::DraftNumbers;
 use crate::model::money::{Amount, Cost, UnitPrice, places_of};
 use crate::model::one_off_charge::ONE_OFF;
 use crate::model::period::{BillingPeriod, DayNumber, day_number};
@@ -874,23 +875,16 @@ fn is_in_vies(vat_id: &str) -> bool {
     PREFIXES.iter().any(|prefix| vat_id.starts_with(prefix))
 }
 
-/// Sets the number of each draft from the period and the project id or account id. If several documents have the same
-/// id, each later document gets a numeric suffix.
+/// Sets the number of each draft, and sorts the drafts by number. An unassigned project is before an account with the
+/// same id.
 fn number(documents: &mut [Document], period: BillingPeriod) {
-    let key = |document: &Document| {
-        document.project.as_ref().map_or(document.account_id.clone(), |(project, _)| project.clone())
-    };
-    documents.sort_by_key(|document| (key(document), document.account_id.clone(), document.account_name.clone()));
-    let mut previous: Option<(String, usize)> = None;
+    documents.sort_by(|left, right| {
+        let accounts = [left, right].map(|document| document.account_name.is_some());
+        left.draft_key().cmp(&right.draft_key()).then(accounts[0].cmp(&accounts[1]))
+    });
+    let mut numbers = DraftNumbers::drafts(period, documents.len());
     for document in documents.iter_mut() {
-        let key = key(document);
-        let count = match &previous {
-            Some((same, count)) if *same == key => count + 1,
-            _ => 1,
-        };
-        let suffix = if count > 1 { format!("-{count}") } else { String::new() };
-        document.number = format!("DRAFT-{period}-{key}{suffix}");
-        previous = Some((key, count));
+        document.number = numbers.next(&document.draft_key());
     }
     documents.sort_by(|left, right| left.number.cmp(&right.number));
 }

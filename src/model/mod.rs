@@ -8,6 +8,7 @@ pub mod commitment_discount;
 pub mod config;
 pub mod diagnostic;
 pub mod dialect;
+pub mod draft_number;
 pub mod error_class;
 pub mod evidence;
 pub mod example;

@@ -41,7 +41,7 @@ fn status_and_explain_refuse_a_damaged_sample_file() {
     for command in [
         &["status", "--gaps", OCTOBER][..],
         &["status", "--incomplete-lifecycles", OCTOBER],
-        &["explain", "DRAFT-2026-10-p/1"],
+        &["explain", &lake.draft(OCTOBER, "p/1")],
     ] {
         let message = lake.fails(1, command);
         let damaged = format!("`{file}` in the lake is damaged");

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{DECEMBER, LATE_30, NOVEMBER, OCTOBER, issued, lake};
+use super::{DECEMBER, LATE_30, NOVEMBER, OCTOBER, issued, lake, lake_with_next_invoice};
 use crate::test_lake::{TestLake, assert_same_files, state, stderr_of};
 
 /// 90 × 0.10 = 9.00 and 20 × 0.10 = 2.00, each with 20 percent of tax.
@@ -163,19 +163,8 @@ fn a_future_issue_date_needs_a_flag_and_other_prefixes_start_again() {
 /// Three accounts have one project each. Drafts have no number, and a close numbers documents in the order of accounts.
 #[test]
 fn drafts_have_no_number_and_a_close_numbers_by_account_and_project() {
-    let account = |id: &str| {
-        format!(
-            r#"
-            [[account]]
-            id = "{id}"
-            name = "{id}"
-            country = "FR"
-            projects = ["{id}"]
-            "#
-        )
-    };
     let lake = lake()
-        .accounts(["a", "b", "c"].map(account).concat())
+        .accounts(["a", "b", "c"].map(payer).concat())
         .usage(["c", "a", "b"].map(|project| format!("m,x-{project},2026-10-05T10:00:00Z,1,{project}")));
     lake.run(OCTOBER);
     let drafts = lake.column("invoice", "invoice_number");
@@ -205,4 +194,78 @@ fn issued_documents_keep_their_bytes_when_others_are_issued() {
     for (name, bytes) in documents {
         assert_eq!(bytes, &now[name], "{name}");
     }
+}
+
+/// One account with one project of the same id.
+fn payer(id: &str) -> String {
+    format!(
+        r#"
+        [[account]]
+        id = "{id}"
+        name = "{id}"
+        country = "FR"
+        projects = ["{id}"]
+        "#
+    )
+}
+
+/// The last six digits of the hashes of `c-1081` and `c-1223` are both 108244, and those of `acme` are 387791. The
+/// command `printf '["c-1081",null,null,"EUR"]' | sha256sum` prints a hash whose first 16 hexadecimal digits are
+/// d8bc1b92d9ab8114. For `c-1223` they are 1dcc7ad97d45e414.
+#[test]
+fn a_payer_has_the_same_digits_in_each_month_and_run() {
+    let lake = lake().config(r#"invoice_per = "account""#);
+    let numbers = |period: &str, payers: &[&str]| -> Vec<String> {
+        lake.set_accounts(payers.iter().map(|id| payer(id)).collect::<String>());
+        for payer in payers {
+            lake.deliver(&format!("{period}-{payer}"), [format!("m,x-{payer},{period}-05T10:00:00Z,10,{payer}")]);
+        }
+        lake.run(period);
+        payers.iter().map(|id| lake.draft(period, id)).collect()
+    };
+    assert_eq!(numbers(OCTOBER, &["acme", "c-1223"]), ["DRAFT-2026-10-387791", "DRAFT-2026-10-108244"]);
+    assert_eq!(numbers(NOVEMBER, &["acme", "c-1223"]), ["DRAFT-2026-11-387791", "DRAFT-2026-11-108244"]);
+    // The account `b` between the others changes no number. The account `c-1081` is first and has equal digits.
+    let found = numbers(OCTOBER, &["acme", "b", "c-1223"]);
+    assert_eq!([&*found[0], &*found[2]], ["DRAFT-2026-10-387791", "DRAFT-2026-10-108244"]);
+    let found = numbers(OCTOBER, &["acme", "c-1081", "c-1223"]);
+    assert_eq!(found, ["DRAFT-2026-10-387791", "DRAFT-2026-10-108244", "DRAFT-2026-10-108245"]);
+    lake.assert_audited(&[OCTOBER]);
+}
+
+/// Both payers have equal digits. Each correction goes to the next invoice, and each close issues one of them.
+#[test]
+fn corrections_on_the_next_invoice_have_different_numbers_in_all_closes() {
+    let lake = lake_with_next_invoice()
+        .config(r#"invoice_per = "account""#)
+        .accounts(["c-1081", "c-1223"].map(payer).concat())
+        .usage(["c-1081", "c-1223"].map(|id| format!("m,{id},2026-10-05T10:00:00Z,10,{id}")));
+    lake.close(OCTOBER, "2026-11-02");
+    let corrected = ["c-1223", "c-1081", "c-1223", "c-1081"];
+    for (day, payer) in (10..).zip(corrected) {
+        lake.deliver(&format!("late-{day}"), [format!("m,{payer},2026-10-{day}T10:00:00Z,10,{payer}")]);
+        lake.close(OCTOBER, "2026-11-03");
+    }
+    let query = "SELECT account_id, invoice_number FROM invoice WHERE document_kind = 'carried_forward' \
+                 ORDER BY account_id, invoice_number";
+    let expected = [
+        "c-1081 NEXT-2026-10-108245-1",
+        "c-1081 NEXT-2026-10-108245-2",
+        "c-1223 NEXT-2026-10-108244-1",
+        "c-1223 NEXT-2026-10-108244-2",
+    ];
+    assert_eq!(lake.sql(query), expected);
+    // Each amount is 10 × 0.10 = 1.00.
+    lake.run(NOVEMBER);
+    let lines = lake.sql(
+        "SELECT line.account_id, carried_from, net_amount FROM line_reference \
+         JOIN invoice_line AS line USING (invoice_number, line_number) \
+         WHERE carried_from IS NOT NULL ORDER BY carried_from",
+    );
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    for (line, document) in lines.iter().zip([expected[2], expected[3], expected[0], expected[1]]) {
+        assert_eq!(line, &format!("{document} 1"));
+    }
+    lake.assert_audited(&[OCTOBER, NOVEMBER]);
+    lake.assert_verified();
 }

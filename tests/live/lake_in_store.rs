@@ -85,7 +85,7 @@ fn every_command_works_on_a_lake(server: &StoreServer) {
     assert_same_files(&state(&local.lake()), &state(&server.lake("of/my team")), "on disk and in the store");
     for arguments in [
         &["sql", "SELECT project_id, net_amount FROM invoice_line ORDER BY project_id"][..],
-        &["explain", "DRAFT-2026-10-p"],
+        &["explain", &local.draft("2026-10", "p")],
         &["sql"],
     ] {
         assert_eq!(succeeds(&local, arguments, &variables), succeeds(&remote, arguments, &variables), "{arguments:?}");

@@ -43,7 +43,7 @@ fn reservation_covers_usage_hour_by_hour_and_charges_unused_hours() {
     ];
     assert_eq!(lines(&lake, OCTOBER), expected);
     lake.assert_audited(&[OCTOBER]);
-    let explained = lake.explain("DRAFT-2026-10-acme/1");
+    let explained = lake.explain(&lake.draft("2026-10", "acme/1"));
     assert!(explained.contains("reservation reserved at"), "{explained}");
     let again = lake.run(OCTOBER);
     assert_eq!((again.intake.intake_commit, again.billing_commit), (None, None));
@@ -247,7 +247,7 @@ fn reserved_usage_has_list_cost_and_included_units_and_fees_are_a_percentage_of_
     let fee = "2026-10-01,acme,,,,Fees,support,1.62,EUR,1.62,EUR,0.16,0.16,EUR,invoiced,base=after discounts,";
     assert!(usage.trim_end().ends_with(fee), "{usage}");
     let number = lake.rows("invoice_line").iter().position(|row| row["sku"] == "support").unwrap() + 1;
-    let explained = lake.explain(&format!("DRAFT-2026-10-acme/{number}"));
+    let explained = lake.explain(&lake.draft(OCTOBER, &format!("acme/{number}")));
     assert!(explained.contains("10.00 % of 1.62 EUR: 0.16\nterm support at rules/rules.toml:"), "{explained}");
     assert!(explained.contains(": a percentage of the lines after discounts"), "{explained}");
 }

@@ -90,7 +90,7 @@ fn fee_base_before_and_after_discounts_with_tiers_and_minimum() {
     ];
     assert_eq!(lines(&lake, OCTOBER), expected);
     lake.assert_audited(&[OCTOBER]);
-    let explained = lake.explain("DRAFT-2026-10-acme/2");
+    let explained = lake.explain(&lake.draft("2026-10", "acme/2"));
     assert!(explained.contains("5.00 % of 5 EUR: 0.25"), "{explained}");
     // Late usage of a closed month raises its fees. 10 GB more of `b` cost 1.00, less the discount of half.
     lake.configure(r#"closing.charge_increases_as = "separate_invoice""#);

@@ -96,7 +96,7 @@ fn recurring_fees_are_charged_by_the_day_also_without_usage() {
     let usage = lake.document(OCTOBER, "usage.csv");
     assert!(usage.contains("2026-10-12,late,s,,,Fees,PLAN,20,day"), "{usage}");
     assert!(usage.contains(",EUR,suspended,"), "{usage}");
-    let explained = lake.explain("DRAFT-2026-10-p/2");
+    let explained = lake.explain(&lake.draft("2026-10", "p/2"));
     assert!(explained.contains("2 day at 6.20 EUR per 31: 0.40 EUR, rounded to 0.40"), "{explained}");
     assert!(explained.contains("fee backup at"), "{explained}");
     let index = lake.document(OCTOBER, "index.html");

@@ -52,7 +52,7 @@ use tempfile::TempDir;
 
 pub(crate) use commands::{chain, stderr_of};
 pub(crate) use compare::{assert_same_files, assert_same_text};
-pub(crate) use read::{Row, assert_manifests, block_on, rows_of, short, state, without_index};
+pub(crate) use read::{Row, assert_manifests, block_on, payer_of, rows_of, short, state, without_index};
 
 /// The columns of each record of usage; `deliver_with` adds a column.
 pub(crate) const USAGE_COLUMNS: &str = "meter,resource_id,measured_at,quantity,project_id";

@@ -12,6 +12,11 @@ use super::TestLake;
 /// One row of a relation by column; null values are left out.
 pub(crate) type Row = BTreeMap<String, String>;
 
+/// The project of a document, or its account if it has no project.
+pub(crate) fn payer_of(document: &Row) -> &str {
+    document.get("project_id").unwrap_or(&document["account_id"])
+}
+
 impl TestLake {
     /// The documents in the directory that `latest` names, by file name.
     pub(crate) fn documents(&self, period: &str) -> BTreeMap<String, Vec<u8>> {
@@ -89,6 +94,18 @@ impl TestLake {
         let (lake, snapshot) = (self.lake(), self.snapshot());
         let files = snapshot.files(relation).filter(|file| file.partition == partition);
         files.flat_map(|file| rows_of(&block_on(lake.read_data(file)).unwrap())).collect()
+    }
+
+    /// The number of the draft of a payer in a month. A payer is the id of a project, or the id of an account for a
+    /// document of all projects. A line may follow after a slash.
+    #[track_caller]
+    pub(crate) fn draft(&self, period: &str, payer: &str) -> String {
+        let (payer, line) = payer.split_at(payer.find('/').unwrap_or(payer.len()));
+        let of_payer = |row: &&Row| row["invoice_number"].starts_with("DRAFT-") && payer_of(row) == payer;
+        match self.rows_in("invoice", period).iter().filter(of_payer).collect::<Vec<_>>().as_slice() {
+            [row] => format!("{}{line}", row["invoice_number"]),
+            rows => panic!("{} drafts of {payer} in {period}", rows.len()),
+        }
     }
 
     /// The rows of a relation with this value in this column.

@@ -26,7 +26,7 @@ use crate::storage::Lake;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  conto explain acme --period 2026-10\n  \
     conto explain web-shop                    the only invoice of the project with this name\n  \
-    conto explain DRAFT-2026-10-075c          the only invoice with this prefix\n  \
+    conto explain DRAFT-2026-10-4839          the only invoice with this prefix\n  \
     conto explain INV-2026-00017/3            its third line, with windows and files")]
 pub(super) struct ExplainCommand {
     /// The number, or an id or name of an account or project, or a unique prefix; then a slash and a line number
