@@ -188,8 +188,9 @@ pub async fn cancel(
     let drafted = Drafted::read(transaction).await?;
     let mut cancelled = Cancelled::default();
     cancelled.documents.applied_tax = vec![applied_tax(&treatments(&known)?)?];
-    let mut written_off =
-        written_off(&transaction.read("issued_document", |_| true).await?, &context.period.to_string())?;
+    let history = transaction.read("issued_document", |_| true).await?;
+    let mut written_off = written_off(&history, &context.period.to_string())?;
+    let charged = charged_elsewhere(transaction, &history).await?;
     for (document, accounts) in documents.iter().zip(accounts) {
         check_exchange_rates(document, old_invoice)?;
         let draft = format!("CANCELLED-{}", document.number);
@@ -203,7 +204,7 @@ pub async fn cancel(
         rows.document_header.push(header);
         let mut drafts = vec![draft];
         if is_reissued {
-            drafts.push(reissue(&drafted, issued, document, rows)?);
+            drafts.push(reissue(&drafted, issued, document, &charged, rows)?);
         } else {
             refuse_brought_forward(issued, document)?;
             written_off.insert(document.payer.clone());
@@ -308,6 +309,7 @@ fn reissue(
     drafted: &Drafted,
     issued: &Issued,
     document: &DocumentToCancel,
+    charged: &BTreeSet<String>,
     rows: &mut CorrectedRows,
 ) -> Result<String, Error> {
     let mut draft = None;
@@ -339,7 +341,8 @@ fn reissue(
         let negated = |path| rows_of(of(issued, path), number, &draft, numbers, -1);
         let lines = without_balance(negated(LINE.path)?)?;
         let allowances = negated(ALLOWANCE.path)?;
-        if !treatments.is_superset(&treatments_of(&lines)?) {
+        // An issued invoice has charged the lines with their taxes. An invoice of the future would get other taxes.
+        if !charged.contains(number) && !treatments.is_superset(&treatments_of(&lines)?) {
             let (number, period) = (document.number.clone(), document.period.clone());
             return Err(Error::Closing(ClosingError::CancelTaxDiffers { number, period }));
         }
@@ -349,6 +352,21 @@ fn reissue(
         rows.allowance.extend(allowances);
     }
     Ok(draft)
+}
+
+/// The documents that were carried forward to an issued document.
+async fn charged_elsewhere(transaction: &Transaction, history: &[RecordBatch]) -> Result<BTreeSet<String>, Error> {
+    let mut numbers = BTreeSet::new();
+    for row in rows::each(history) {
+        numbers.insert(row.text("document_number")?);
+    }
+    let mut charged = BTreeSet::new();
+    for row in rows::each(&transaction.read("line_reference", |_| true).await?) {
+        if numbers.contains(row.text("invoice_number")?) {
+            charged.extend(row.optional_text("carried_from")?.map(str::to_owned));
+        }
+    }
+    Ok(charged)
 }
 
 /// The tax treatments of lines.
@@ -550,12 +568,16 @@ pub async fn proposed(transaction: &Transaction, cancellation: &Cancellation) ->
 
 /// The drafts of a cancellation with the numbers of an issue.
 pub fn numbered(proposed: Vec<CancelledBy>, issue: &Issue) -> Vec<CancelledBy> {
-    let number_of = |one: &CancelledBy| {
+    let position_of = |one: &CancelledBy| {
         let is_it = |document: &&IssuedDocument| {
             let cancelled = one.cancels.as_ref().or(one.replaces.as_ref());
             document.kind == one.document_kind && document.corrects.as_ref().map(|(number, _)| number) == cancelled
         };
-        issue.documents.iter().find(is_it).map(|document| document.number.number.clone())
+        issue.documents.iter().position(|document| is_it(&document))
     };
-    proposed.into_iter().map(|one| CancelledBy { number: number_of(&one), ..one }).collect()
+    let mut numbered: Vec<(Option<usize>, CancelledBy)> =
+        proposed.into_iter().map(|one| (position_of(&one), one)).collect();
+    numbered.sort_by_key(|(position, _)| *position);
+    let number = |position: Option<usize>| Some(issue.documents.get(position?)?.number.number.clone());
+    numbered.into_iter().map(|(position, one)| CancelledBy { number: number(position), ..one }).collect()
 }

@@ -49,6 +49,9 @@ impl Relations {
         let has_pages = pages != Documents::None;
         let for_pages = async |path: &str| if has_pages { rows(path).await } else { Ok(Vec::new()) };
         let costs_for_pages = async |path: &str| if has_pages { costs(path).await } else { Ok(Vec::new()) };
+        let decisions = transaction.close_decisions(context.period);
+        // A close does not have the number of its own commit. Without any number, a later run renders the same page.
+        let without_commit = |decision| CloseDecision { commit: None, ..decision };
         Ok(Self {
             label_range: rows("export/label_range").await?,
             invoice: transaction.read("invoice", |file| file.partition == partition).await?,
@@ -71,7 +74,7 @@ impl Relations {
             exchange_rate: session.rows_of("invoicing/exchange_rate").await?,
             unconverted_currency: costs("report/unconverted_currency").await?,
             factored_price: session.rows_of("rating/factored_price").await?,
-            close_decisions: transaction.close_decisions(context.period),
+            close_decisions: decisions.into_iter().map(without_commit).collect(),
         })
     }
 }
