@@ -12,7 +12,7 @@
 --         project_name                   TEXT
 --         sold_by                        TEXT                     account of the reseller that issued it; null if the
 --                                                                 configured seller issued it
---         corrects                       TEXT                     number of the corrected, cancelled or replaced document
+--         corrects                       TEXT                     number of the corrected or replaced document
 --         correction_reason              TEXT
 --         currency                       TEXT not null
 --         total_without_tax              DECIMAL(28,4) not null

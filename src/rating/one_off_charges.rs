@@ -42,7 +42,7 @@ pub(super) async fn register_one_off_charges(
     Ok(rows)
 }
 
-/// The charges that an open period bills: no closed month and no final invoice of another month has billed them, and no
+/// The charges that an open period bills. No closed month and no final invoice of another month has billed them, and no
 /// earlier open month bills them.
 async fn due_rows(
     context: &Context,

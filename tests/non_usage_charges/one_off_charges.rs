@@ -224,7 +224,7 @@ fn a_charge_of_a_closed_month_is_on_the_next_open_invoice() {
     lake.close(NOVEMBER, "2026-12-01");
     let page = lake.document(NOVEMBER, "acme/INV-2026-00002.html");
     assert!(page.contains("15 October 2026"), "{page}");
-    lake.close(DECEMBER, "2027-01-02");
+    lake.close_by_force(DECEMBER, "2027-01-02");
     lake.restate(OCTOBER, "2027-01-02", "nothing").assert_nothing_due();
     let billed = lake.sql("SELECT invoice_number, account_id, net_amount FROM invoice_line WHERE sku = 'late'");
     assert_eq!(billed, ["INV-2026-00002 acme 25"]);
