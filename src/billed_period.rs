@@ -34,16 +34,21 @@ pub async fn closed_months_with_new_usage(lake: &Lake, snapshot: &Snapshot) -> R
     for month in months.into_iter().rev().take(3) {
         let Some(last) = snapshot.last(CommitKind::Close, &month.to_string()) else { continue };
         let closed = lake.snapshot_as_of(usage_of_summary(last)).await?;
-        let paths = |snapshot: &Snapshot| -> BTreeSet<String> {
-            let days = snapshot.files(METERED_DAY_NAME).filter(|file| month.has_date(&file.partition));
-            days.map(|file| file.path.clone()).collect()
-        };
-        if paths(&closed) != paths(snapshot) {
+        if day_paths(&closed, month) != day_paths(snapshot, month) {
             changed.push(month);
         }
     }
     changed.reverse();
     Ok(changed)
+}
+
+/// The files of the metered days of a period.
+fn days_of(snapshot: &Snapshot, period: BillingPeriod) -> impl Iterator<Item = &DataFile> {
+    snapshot.files(METERED_DAY_NAME).filter(move |file| period.has_date(&file.partition))
+}
+
+fn day_paths(snapshot: &Snapshot, period: BillingPeriod) -> BTreeSet<&str> {
+    days_of(snapshot, period).map(|file| file.path.as_str()).collect()
 }
 
 impl BilledPeriod {
@@ -60,10 +65,8 @@ impl BilledPeriod {
         let Some(last) = snapshot.last_documents(&period.to_string()) else { return Ok(None) };
         let rated = lake.snapshot_as_of(usage_of_summary(last)).await?;
         let mut books = Self::new(lake, snapshot, period)?;
-        let days = books.days_in(&rated);
-        let paths = |files: &[DataFile]| -> BTreeSet<String> { files.iter().map(|file| file.path.clone()).collect() };
-        books.has_unbilled_usage = paths(&days) != paths(&books.days_in(&books.snapshot));
-        books.register_books(&days).await?;
+        books.has_unbilled_usage = day_paths(&rated, period) != day_paths(&books.snapshot, period);
+        books.register_books(days_of(&rated, period)).await?;
         Ok(Some(books))
     }
 
@@ -79,23 +82,17 @@ impl BilledPeriod {
         let (session, lake) = (transaction.session.scope()?, transaction.lake.clone());
         let books = Self { session, lake, snapshot, period, has_unbilled_usage: false };
         let days = transaction.files_where(METERED_DAY_NAME, |file| period.has_date(&file.partition));
-        books.register_books(&days).await?;
+        books.register_books(days.iter()).await?;
         Ok(books)
     }
 
-    /// The metered days of the period in a snapshot.
-    fn days_in(&self, snapshot: &Snapshot) -> Vec<DataFile> {
-        let of_period = |file: &&DataFile| self.period.has_date(&file.partition);
-        snapshot.files(METERED_DAY_NAME).filter(of_period).cloned().collect()
-    }
-
     /// Registers the relations of rating and invoicing, the rated days, and the input files.
-    async fn register_books(&self, days: &[DataFile]) -> Result<(), Error> {
+    async fn register_books(&self, days: impl Iterator<Item = &DataFile>) -> Result<(), Error> {
         let name = self.period.to_string();
         for path in ["rating", "invoicing"].into_iter().flat_map(persisted_of) {
             self.register(path, |file| file.partition == name).await?;
         }
-        self.register_files(METERED_DAY, days.iter()).await?;
+        self.register_files(METERED_DAY, days).await?;
         self.register("intake/input_file", |_| true).await
     }
 

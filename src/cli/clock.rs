@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use crate::cli::failure::Failure;
-use crate::model::period::day_number;
+use crate::model::period::{BillingPeriod, day_number};
 use crate::run_limits::ExaminedAt;
 
 /// The environment variable with another date of today, for rehearsals and tests.
@@ -20,6 +20,14 @@ pub(super) fn today(now: Timestamp, zone: &TimeZone) -> Result<Date, Failure> {
         }),
         Err(_) => Ok(Zoned::new(now, zone.clone()).date()),
     }
+}
+
+/// Fails if a billing period begins after today.
+pub(super) fn check_has_begun(period: BillingPeriod, today: Date, hint: String) -> Result<(), Failure> {
+    if period.start() <= today {
+        return Ok(());
+    }
+    Err(Failure::Usage { message: format!("{period} begins after today, {today}"), hint })
 }
 
 /// The time at which limits of a run are examined: now, or the first instant of the date in `CONTO_TODAY`.

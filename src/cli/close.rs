@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::memory_limit::MemoryLimit;
 use crate::cli::changes::print_changes;
-use crate::cli::clock::today;
+use crate::cli::clock::{check_has_begun, today};
 use crate::cli::close_preview;
 use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
@@ -134,14 +134,11 @@ impl FutureIssueDate {
 impl FutureIssueDate {
     /// Fails if the period begins after today and a later issue date is not permitted.
     fn check_period(&self, period: BillingPeriod, config: &Config) -> Result<(), Failure> {
-        let today = today(Timestamp::now(), &time_zone(config)?)?;
-        if period.start() <= today || self.allow_future_date {
+        if self.allow_future_date {
             return Ok(());
         }
-        Err(Failure::Usage {
-            message: format!("{period} begins after today, {today}"),
-            hint: "correct --period; with --allow-future-date it is accepted".to_owned(),
-        })
+        let today = today(Timestamp::now(), &time_zone(config)?)?;
+        check_has_begun(period, today, "correct --period; with --allow-future-date it is accepted".to_owned())
     }
 }
 

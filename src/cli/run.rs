@@ -11,7 +11,7 @@ use super::changes::print_changes;
 use super::memory_limit::MemoryLimit;
 use super::print::{Group, grouped};
 use crate::billed_period::{BilledPeriod, closed_months_with_new_usage};
-use crate::cli::clock::{examined_at, today};
+use crate::cli::clock::{check_has_begun, examined_at, today};
 use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
 use crate::error::{Error, count};
@@ -143,13 +143,8 @@ pub(super) fn new_usage_of(month: &str) -> String {
 
 /// The period, or a failure if it begins after today.
 fn not_in_future(period: BillingPeriod, today: Date) -> Result<BillingPeriod, Failure> {
-    if period.start() <= today {
-        return Ok(period);
-    }
-    Err(Failure::Usage {
-        message: format!("{period} begins after today, {today}"),
-        hint: format!("check the month; `CONTO_TODAY={}` rehearses it", period.start()),
-    })
+    let hint = format!("check the month; `CONTO_TODAY={}` rehearses it", period.start());
+    check_has_begun(period, today, hint).map(|()| period)
 }
 
 /// Prints the results of all months.

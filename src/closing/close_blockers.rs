@@ -87,12 +87,9 @@ pub async fn find_close_blockers(
 
 /// Adds a blocker if the period has neither usage nor documents, although the lake has usage of other periods.
 fn no_usage(context: &Context, transaction: &Transaction, blockers: &mut Vec<CloseBlocker>) {
-    let days = transaction.files("metered_day");
-    let dates: BTreeSet<&str> = days.iter().map(|file| file.partition.as_str()).collect();
-    let (Some(first), Some(last)) = (dates.first(), dates.last()) else { return };
+    let Some((first, last)) = transaction.snapshot.usage_of_other_periods(context.period) else { return };
     let period = context.period.to_string();
-    let has_documents = !transaction.files_where("invoice", |file| file.partition == period).is_empty();
-    if has_documents || dates.iter().any(|date| context.period.has_date(date)) {
+    if !transaction.files_where("invoice", |file| file.partition == period).is_empty() {
         return;
     }
     let detail = format!("{period} has no usage and no document; the lake has usage from {first} to {last}");
@@ -166,8 +163,7 @@ async fn out_of_order(
     let period = this.to_string();
     let mut billed: BTreeMap<&str, bool> = BTreeMap::new();
     for commit in transaction.snapshot.commits() {
-        let has_documents = matches!(commit.kind, CommitKind::Billing | CommitKind::FinalInvoice | CommitKind::Close);
-        if let Some(other) = commit.period.as_deref().filter(|_| has_documents) {
+        if let Some(other) = commit.period.as_deref().filter(|_| commit.kind.has_documents()) {
             *billed.entry(other).or_default() |= commit.kind == CommitKind::Close;
         }
     }

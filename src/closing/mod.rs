@@ -39,7 +39,7 @@ use crate::model::period::day_number;
 use crate::query::{CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, Statement, statement};
 use crate::rows;
 use crate::run::{self, Context, Transaction};
-use crate::storage::CommitKind;
+use crate::storage::{CommitKind, layout};
 
 /// Assigns final numbers to all drafts, in the order of accounts and projects. Appends the numbered documents to the
 /// issued documents, and returns them. If the context has an account, only drafts of this account get numbers.
@@ -243,7 +243,7 @@ pub async fn record_issued(context: &Context, transaction: &mut Transaction, iss
         .documents
         .iter()
         .filter_map(|document| {
-            let name = document.path.splitn(4, '/').nth(3)?;
+            let name = layout::document_name(&document.path);
             let stem = name.rsplit('/').next()?.strip_suffix(".json")?;
             Some((stem, (name, document.sha256.as_str())))
         })
@@ -377,9 +377,9 @@ async fn document_paths(transaction: &Transaction, period: &str) -> Result<BTree
         return Ok(BTreeMap::new());
     };
     let entry = transaction.lake.log_entry(last.sequence).await?;
-    let paths = entry.documents.into_iter().filter_map(|document| {
-        let name = document.path.splitn(4, '/').nth(3)?.to_owned();
-        Some((name, document.path))
+    let paths = entry.documents.into_iter().map(|document| {
+        let name = layout::document_name(&document.path).to_owned();
+        (name, document.path)
     });
     Ok(paths.collect())
 }

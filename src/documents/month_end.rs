@@ -230,13 +230,10 @@ fn data(
     rows: &PackRows,
 ) -> Result<MonthEndPack, Error> {
     let previous = context.period.previous().to_string();
-    let has = |kind| transaction.snapshot.last(kind, &previous).is_some();
-    let state = if has(CommitKind::Close) {
-        "closed"
-    } else if has(CommitKind::Billing) || has(CommitKind::FinalInvoice) {
-        "drafted"
-    } else {
-        "not billed"
+    let state = match transaction.snapshot.last_documents(&previous) {
+        Some(_) if transaction.snapshot.last(CommitKind::Close, &previous).is_some() => "closed",
+        Some(_) => "drafted",
+        None => "not billed",
     };
     Ok(MonthEndPack {
         seller_name: context.config.seller.name.clone(),

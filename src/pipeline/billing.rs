@@ -1,6 +1,5 @@
 //! Billing: intake of new usage, and draft invoices.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{again_after_a_conflict, correct, final_invoice};
@@ -211,11 +210,10 @@ fn refuse_too_many_rejected(
 /// Returns an error if the lake has usage, but none of the period. A period with drafts is billed again, because its
 /// usage can be retracted.
 fn refuse_no_usage(context: &Context, transaction: &Transaction) -> Result<(), Error> {
-    let dates: BTreeSet<&str> = transaction.snapshot.files("metered_day").map(|file| &*file.partition).collect();
-    let (Some(first), Some(last)) = (dates.first(), dates.last()) else { return Ok(()) };
-    if context.mode.drafted().is_some() || dates.iter().any(|date| context.period.has_date(date)) {
+    let Some((first, last)) = transaction.snapshot.usage_of_other_periods(context.period) else { return Ok(()) };
+    if context.mode.drafted().is_some() {
         return Ok(());
     }
-    let (period, first, last) = (context.period.to_string(), (*first).to_owned(), (*last).to_owned());
+    let (period, first, last) = (context.period.to_string(), first.to_owned(), last.to_owned());
     Err(Error::Intake(IntakeError::NoUsage { period, first, last }))
 }

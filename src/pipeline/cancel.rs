@@ -12,13 +12,14 @@ use crate::error::{ClosingError, Error};
 use crate::load;
 use crate::model::account::{Account, Accounts};
 use crate::model::account_data::AccountData;
+use crate::model::close_blocker::CloseDecision;
 use crate::model::config::Config;
 use crate::model::issue::Cancellation;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
 use crate::model::summary::{CancelSummary, CancelledBy, ChangedData};
 use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction, USAGE_OF, usage_of};
-use crate::storage::{Commit, CommitKind};
+use crate::storage::{Commit, CommitKind, layout};
 use crate::{closing, documents, invoicing, rating};
 
 /// The names under which the control totals of a cancellation contain the cancelled numbers, and whether new invoices
@@ -165,9 +166,9 @@ async fn issue(
     let usage = context.mode.closed().map(|closed| usage_of(closed)).unwrap_or_default();
     let numbers: Vec<&str> = work.documents.iter().map(|document| document.number.as_str()).collect();
     let totals = [
-        ("issue_date", closing.issue_date.to_string()),
+        (CloseDecision::ISSUE_DATE, closing.issue_date.to_string()),
         (TAX_POINT, context.tax_point.to_string()),
-        ("reason", reason::CANCELLED.to_owned()),
+        (CloseDecision::CAUSE, reason::CANCELLED.to_owned()),
         (CANCELLED_NUMBERS, numbers.join("\n")),
         (IS_REISSUED, work.is_reissued.to_string()),
         (USAGE_OF, usage.to_string()),
@@ -190,13 +191,11 @@ async fn former_accounts(
     let mut found = Vec::with_capacity(documents.len());
     for document in documents {
         let is_of_period = |period: &Option<String>| period.as_deref() == Some(&document.period);
-        let is_issue = |kind| matches!(kind, CommitKind::Close | CommitKind::FinalInvoice);
-        let closes = transaction.snapshot.commits().iter().filter(|one| is_issue(one.kind));
+        let issues = transaction.snapshot.commits().iter().filter(|commit| commit.kind.issues_documents());
         let mut accounts = None;
-        for close in closes.filter(|close| is_of_period(&close.period)) {
-            let entry = transaction.lake.log_entry(close.sequence).await?;
-            let is_issued = |path: &str| path.splitn(4, '/').nth(3) == Some(&document.document_name);
-            if entry.documents.iter().any(|one| is_issued(&one.path)) {
+        for issue in issues.filter(|issue| is_of_period(&issue.period)) {
+            let entry = transaction.lake.log_entry(issue.sequence).await?;
+            if entry.documents.iter().any(|one| layout::document_name(&one.path) == document.document_name) {
                 let (committed, problems) = load::read_committed_inputs(&entry.inputs, &entry.configuration);
                 let Some((config, _)) = committed else { return Err(Error::Invalid(problems.into_sorted())) };
                 accounts = Some(Arc::new(config.accounts));

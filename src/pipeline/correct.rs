@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::catalog::streams::Catalog;
 use crate::closing::correction::{self, ChangeCause, Correction, LineDifferences};
 use crate::error::{ClosingError, Error};
+use crate::model::close_blocker::CloseDecision;
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
 use crate::run::{Context, Environment, Mode, PROGRAM_VERSION, Transaction, usage_of};
@@ -115,10 +116,10 @@ async fn is_changed_by_program(
 
 /// Whether a commit cancelled documents of a closed period.
 pub(super) fn is_cancellation(commit: &Commit) -> bool {
-    commit.totals.get("reason").is_some_and(|reason| reason == reason::CANCELLED)
+    commit.totals.get(CloseDecision::CAUSE).is_some_and(|cause| cause == reason::CANCELLED)
 }
 
 /// Whether a commit applied changed rules to a closed period.
 pub(super) fn is_restatement(commit: &Commit) -> bool {
-    commit.totals.get("reason").is_some_and(|reason| reason == reason::CHANGED_RULE)
+    commit.totals.get(CloseDecision::CAUSE).is_some_and(|cause| cause == reason::CHANGED_RULE)
 }

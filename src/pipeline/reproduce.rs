@@ -8,6 +8,7 @@ use super::close::{CloseOptions, issue};
 use super::{cancel, correct, final_invoice, restate};
 use crate::closing::correction::ChangeCause;
 use crate::error::{ClosingError, Error, LakeError};
+use crate::model::close_blocker::CloseDecision;
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
 use crate::run::{ACCOUNT, Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
@@ -37,8 +38,8 @@ pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) 
     let current = Environment::new(config, Arc::default(), options)?;
     let mut dry_run = Transaction::dry_run_before(&lake, &current, sequence).await?;
     let environment = correct::environment_of(&current, &entry)?;
-    let context = match (entry.kind, entry.totals.get("issue_date").and_then(|date| date.parse().ok())) {
-        (CommitKind::Close | CommitKind::FinalInvoice, Some(issue_date)) => {
+    let context = match (entry.kind, entry.totals.get(CloseDecision::ISSUE_DATE).and_then(|date| date.parse().ok())) {
+        (kind, Some(issue_date)) if kind.issues_documents() => {
             let tax_point = entry.totals.get(TAX_POINT).and_then(|date| date.parse().ok());
             let account = entry.totals.get(ACCOUNT).cloned();
             let (remark, approved_by) = (entry.remarks.first().cloned(), entry.approved_by.clone());

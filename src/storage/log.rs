@@ -31,6 +31,16 @@ pub enum CommitKind {
 }
 
 impl CommitKind {
+    /// Whether the commit issues documents.
+    pub const fn issues_documents(self) -> bool {
+        matches!(self, Self::Close | Self::FinalInvoice)
+    }
+
+    /// Whether the commit has the documents of a period: drafts or issued documents.
+    pub const fn has_documents(self) -> bool {
+        matches!(self, Self::Billing) || self.issues_documents()
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Intake => "intake",

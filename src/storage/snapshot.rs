@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::model::close_blocker::{CloseBlocker, CloseDecision};
+use crate::model::period::BillingPeriod;
 
 use super::log::{Commit, CommitKind, DataFile, LakeSettings, MeterDefinition};
 
@@ -29,7 +30,7 @@ impl CommitSummary {
     /// The operator's decisions about the documents of a close; `None` for other commits.
     pub fn close_decision(&self) -> Option<CloseDecision> {
         let total = |name: &str| self.totals.get(name).cloned().unwrap_or_default();
-        matches!(self.kind, CommitKind::Close | CommitKind::FinalInvoice).then(|| CloseDecision {
+        self.kind.issues_documents().then(|| CloseDecision {
             commit: Some(self.sequence),
             period: self.period.clone().unwrap_or_default(),
             issue_date: total(CloseDecision::ISSUE_DATE),
@@ -122,9 +123,15 @@ impl Snapshot {
 
     /// The last commit with documents of a period: drafts, final invoices of accounts, or the documents of a close.
     pub fn last_documents(&self, period: &str) -> Option<&CommitSummary> {
-        let has_documents = |kind| matches!(kind, CommitKind::Billing | CommitKind::FinalInvoice | CommitKind::Close);
         let mut latest_first = self.commits.iter().rev();
-        latest_first.find(|commit| has_documents(commit.kind) && commit.period.as_deref() == Some(period))
+        latest_first.find(|commit| commit.kind.has_documents() && commit.period.as_deref() == Some(period))
+    }
+
+    /// The first and the last date with usage, if the lake has usage of other periods only.
+    pub fn usage_of_other_periods(&self, period: BillingPeriod) -> Option<(&str, &str)> {
+        let dates: BTreeSet<&str> = self.files("metered_day").map(|file| file.partition.as_str()).collect();
+        let has_usage = dates.iter().any(|date| period.has_date(date));
+        dates.first().copied().zip(dates.last().copied()).filter(|_| !has_usage)
     }
 
     /// Whether a path is part of the lake.

@@ -12,7 +12,7 @@ use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
 use crate::query::persisted_relation;
 use crate::rows;
-use crate::storage::{CommitKind, Lake, Snapshot};
+use crate::storage::{Lake, Snapshot};
 
 /// The relations that a document is computed from.
 pub(super) struct Document {
@@ -151,8 +151,7 @@ async fn issued_by(
 ) -> Result<Option<u64>, Failure> {
     let name = period.to_string();
     for close in snapshot.commits() {
-        let is_issue = matches!(close.kind, CommitKind::Close | CommitKind::FinalInvoice);
-        if !is_issue || close.period.as_ref() != Some(&name) {
+        if !close.kind.issues_documents() || close.period.as_ref() != Some(&name) {
             continue;
         }
         let entry = lake.log_entry(close.sequence).await?;
