@@ -174,3 +174,15 @@ fn a_small_amount_of_an_unassigned_project_is_due_at_once() {
     assert_eq!(issued(&lake).len(), 2);
     assert_balanced(&lake, &[OCTOBER]);
 }
+
+/// A mistyped month has neither usage nor documents. A month after today is refused even by force.
+#[test]
+fn a_month_without_usage_or_after_today_is_refused() {
+    let lake = lake();
+    lake.run(OCTOBER);
+    let message = lake.close_fails(3, "2026-08", "2026-11-02");
+    assert!(message.contains("2026-08 has no usage and no document; the lake has usage from 2026-10-01"), "{message}");
+    let future = ["close", "--period", "2100-01", "--issue-date", "2026-11-02", "--force", "--reason", "a typo"];
+    let message = lake.fails(2, &future);
+    assert!(message.contains("2100-01 begins after today, 2099-12-31"), "{message}");
+}

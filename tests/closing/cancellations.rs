@@ -491,3 +491,17 @@ fn a_document_that_cannot_be_cancelled_is_refused_with_a_remedy() {
     lake.set_accounts(account("Acme", ""));
     fails("INV-2026-00002", "2026-11-20", "which is suspended: it has no country");
 }
+
+/// Late usage waits for the next invoice with 20 %. The present data have reverse charge, so the new invoice would have
+/// both taxes.
+#[test]
+fn late_usage_that_waits_with_other_taxes_is_not_mixed_into_a_new_invoice() {
+    let lake = lake_with_next_invoice(account("Acme", r#"country = "DE""#));
+    lake.close(OCTOBER, "2026-11-02");
+    lake.deliver("late", LATE);
+    lake.close(OCTOBER, "2026-11-05");
+    lake.set_accounts(account("Acme", &german("DE123456789")));
+    let refused = lake.cancel_fails(&["INV-2026-00001"], "2026-11-20");
+    assert!(refused.contains("on the next invoice of the account with other taxes"), "{refused}");
+    assert_eq!(issued(&lake).len(), 1);
+}

@@ -515,3 +515,20 @@ fn a_dry_run_of_a_final_invoice_is_of_one_account() {
         (&"2026-11-15".into(), Some(0))
     );
 }
+
+/// October carries 3.00 forward, which the final invoice of November charges. Late usage lifts October above its
+/// minimum, so October charges the same amount. November cannot be closed until October agrees with it.
+#[test]
+fn a_month_is_not_closed_if_its_books_do_not_add_up() {
+    let lake = TestLake::new().config("invoice_per = \"account\"\nminimum_invoice_amount = \"5.00\"");
+    let october = "m,a,2026-10-01T10:00:00Z,30,p";
+    let usage = [&[october], &USAGE[..]].concat();
+    let lake = lake.accounts(accounts("")).rules(prices("0.10", "0.10")).usage(usage);
+    lake.run(OCTOBER);
+    lake.close_with(NOVEMBER, "2026-11-16", &[&FINAL[..], &["--force", "--reason", "it leaves"]].concat());
+    lake.deliver("late", ["m,a,2026-10-05T10:00:00Z,30,p"]);
+    lake.run(OCTOBER);
+    let message = lake.close_fails(3, NOVEMBER, "2026-12-01");
+    assert!(message.contains("the books do not add up: brought forward: -3 EUR missing"), "{message}");
+    assert_eq!(issued(&lake), ["INV-2026-00001 18.0000"], "12.00 of November and 3.00 of October, with 20 %");
+}
