@@ -466,6 +466,18 @@ fn a_cancellation_after_a_wrong_issue_date_starts_other_numbers() {
     assert_settled(&lake, &[OCTOBER]);
 }
 
+/// Only the date was wrong. With other prefixes, the new invoice has unchanged data and an earlier date.
+#[test]
+fn an_invoice_with_a_wrong_date_is_issued_again_with_other_numbers() {
+    let lake = lake(account("Acme", FRENCH));
+    lake.close(OCTOBER, "2027-11-02");
+    let refused = lake.cancel_fails(&["INV-2027-00001"], "2027-11-02");
+    assert!(refused.contains("a new invoice would be the same"), "{refused}");
+    lake.configure("closing.invoice_prefix = \"R-\"\nclosing.credit_note_prefix = \"G-\"");
+    assert_eq!(lake.cancel(&["INV-2027-00001"], "2026-11-20"), ["G-2026-00001", "R-2026-00001"]);
+    assert_settled(&lake, &[OCTOBER]);
+}
+
 #[test]
 fn a_document_that_cannot_be_cancelled_is_refused_with_a_remedy() {
     let lake = lake(account("Acme", FRENCH));
