@@ -28,6 +28,7 @@
 //! | [`catalog`] | streams and series |
 //! | [`error`] | the errors of a run, and their classes |
 //! | [`query`], [`rows`] | SQL statements with their contracts, the session that runs them, typed columns |
+//! | [`functions`] | functions of Conto that statements call |
 //! | [`storage`] | the lake: Parquet files and the commit log |
 //! | [`load`] | configuration, accounts and rules from files, with all problems at once |
 //! | [`model`] | the vocabulary: money, periods, meters, rules, accounts, terms, diagnostics |
@@ -44,6 +45,7 @@ pub mod closing;
 pub mod documents;
 pub mod error;
 pub mod export;
+pub mod functions;
 pub mod intake;
 pub mod invoicing;
 pub mod ledger;

@@ -18,7 +18,7 @@ struct Ban {
 const BANS: &[Ban] = &[
     Ban {
         words: &["datafusion::"],
-        allowed: &["query/", "storage/"],
+        allowed: &["functions/", "query/", "storage/"],
         instead: "src/query runs SQL; add a statement below sql/ and run it through `query::Session`",
         refused: "use datafusion::prelude::SessionContext;",
     },

@@ -2,7 +2,6 @@
 
 mod error;
 pub mod expression;
-mod functions;
 pub mod lists;
 pub mod mapping;
 pub mod persisted;

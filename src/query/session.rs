@@ -18,8 +18,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
-use super::functions::functions;
 use super::{Error, Statement, statement};
+use crate::functions::{aggregate_functions, scalar_functions};
 use crate::storage::{DataFile, Lake};
 
 /// Typed values for the parameters of a statement.
@@ -92,11 +92,14 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// A context of the engine with the scalar functions that statements call.
+/// A context of the engine with the functions that statements call.
 fn context_with_functions(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let context = SessionContext::new_with_config_rt(config, runtime);
-    for function in functions() {
+    for function in scalar_functions() {
         context.register_udf(function);
+    }
+    for function in aggregate_functions() {
+        context.register_udaf(function);
     }
     context
 }

@@ -1,0 +1,23 @@
+//! The functions that statements call in addition to those of the engine: one file for each function.
+//!
+//! A function computes with integers, never with floats. It gets one group or one row. Its `Documentation` states the
+//! arguments, the order that it needs, nulls and errors, and is the source of the reference page.
+
+mod convert_cost;
+mod scalar_function;
+mod section;
+mod smallest_unit;
+#[cfg(test)]
+mod tests;
+
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+/// The functions of one row.
+pub fn scalar_functions() -> Vec<ScalarUDF> {
+    vec![convert_cost::function(), smallest_unit::function()]
+}
+
+/// The functions of a group of rows.
+pub fn aggregate_functions() -> Vec<AggregateUDF> {
+    Vec::new()
+}
