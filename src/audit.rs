@@ -12,6 +12,7 @@ use crate::model::money::Amount;
 use crate::model::terms::CARRIED_FORWARD;
 use crate::query::{CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, Parameters, persisted_relation, statement};
 use crate::rows;
+use crate::rows::relations::{CreditBalance, Invoice, LineReference, Rows};
 use crate::storage::digest_list::{DIGEST_LIST, digest_list};
 use crate::storage::{CommitKind, DataFile, layout};
 
@@ -93,28 +94,31 @@ async fn register_earlier_balances(books: &BilledPeriod) -> Result<(), Error> {
     let period = books.period.to_string();
     let mut balances: BTreeMap<(&str, String), (String, Amount)> = BTreeMap::new();
     for file in files_until(books, "credit_balance").into_iter().filter(|file| file.partition < period) {
-        for row in rows::each(&books.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?) {
-            let balance = (row.text("currency")?.to_owned(), row.decimal("closing_balance")?);
-            balances.insert(("credit", row.text("credit_id")?.to_owned()), balance);
+        let rows = books.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?;
+        for row in Rows::<CreditBalance>::read(&rows)?.iter() {
+            let balance = (row.currency().to_owned(), row.closing_balance());
+            balances.insert(("credit", row.credit_id().to_owned()), balance);
         }
     }
     // An amount of an earlier document counts if this period, or no period yet, has brought the amount forward.
     let mut brought_forward_in: BTreeMap<String, String> = BTreeMap::new();
     for file in files_until(books, "line_reference") {
-        for row in rows::each(&books.lake.read_rows(file, &persisted_relation("line_reference")?.schema).await?) {
-            if let Some(document) = row.optional_text("carried_from")? {
+        let rows = books.lake.read_rows(file, &persisted_relation("line_reference")?.schema).await?;
+        for row in Rows::<LineReference>::read(&rows)?.iter() {
+            if let Some(document) = row.carried_from() {
                 brought_forward_in.insert(document.to_owned(), file.partition.clone());
             }
         }
     }
     for file in files_until(books, "invoice").into_iter().filter(|file| file.partition < period) {
-        for row in rows::each(&books.lake.read_rows(file, &persisted_relation("invoice")?.schema).await?) {
-            let document = row.text("invoice_number")?;
+        let rows = books.lake.read_rows(file, &persisted_relation("invoice")?.schema).await?;
+        for row in Rows::<Invoice>::read(&rows)?.iter() {
+            let document = row.invoice_number();
             let target = brought_forward_in.get(document);
-            if row.text("document_kind")? != CARRIED_FORWARD || target.is_some_and(|target| *target < period) {
+            if row.document_kind() != CARRIED_FORWARD || target.is_some_and(|target| *target < period) {
                 continue;
             }
-            let balance = (row.text("currency")?.to_owned(), row.decimal("carried_forward")?);
+            let balance = (row.currency().to_owned(), row.carried_forward());
             balances.insert(("carried", document.to_owned()), balance.clone());
             if target.is_none() {
                 balances.insert(("waiting", document.to_owned()), balance);

@@ -16,6 +16,7 @@ use crate::model::period::{Calendar, DayNumber, date_of};
 use crate::model::summary::ExceededLimit;
 use crate::query::{Parameters, statement};
 use crate::rows;
+use crate::rows::relations::{FallenVolume, InputFile, Rows, UnassignedProject, UnratedMeter};
 use crate::storage::CommitKind;
 
 /// The days before the examined date with which its usage is compared. The first of them has the same weekday.
@@ -65,9 +66,10 @@ async fn unrated(limits: &RunLimits, books: &BilledPeriod, found: &mut Vec<Excee
     }
     books.register("rating/unrated_usage", |file| file.partition == period).await?;
     let mut meters: BTreeMap<String, (u64, Vec<String>)> = BTreeMap::new();
-    for row in rows::each(&books.session.run("report/unrated_meter", Parameters::none()).await?) {
-        let (reason, number) = (row.text("reason")?, row.number("row_count")?.unsigned_abs());
-        let (sum, reasons) = meters.entry(row.text("meter")?.to_owned()).or_default();
+    let rows = books.session.run("report/unrated_meter", Parameters::none()).await?;
+    for row in Rows::<UnratedMeter>::read(&rows)?.iter() {
+        let (reason, number) = (row.reason(), row.row_count().unsigned_abs());
+        let (sum, reasons) = meters.entry(row.meter().to_owned()).or_default();
         *sum += number;
         reasons.push(format!("{reason}: {number}"));
     }
@@ -96,14 +98,14 @@ async fn unassigned(config: &Config, books: &BilledPeriod, found: &mut Vec<Excee
     let has_accounts = i64::from(!config.accounts.accounts.is_empty());
     let parameters = Parameters::none().bigint("has_accounts", has_accounts);
     let batches = books.session.run("report/unassigned_project", parameters).await?;
-    let projects: Vec<_> = rows::each(&batches).collect();
+    let projects: Rows<UnassignedProject> = Rows::read(&batches)?;
     if projects.len() as u64 <= allowed {
         return Ok(());
     }
     let all = projects.len();
-    for row in projects {
-        let project = row.optional_text("project_id")?;
-        let resources = usize::try_from(row.number("resource_count")?).unwrap_or(usize::MAX);
+    for row in projects.iter() {
+        let project = row.project_id();
+        let resources = usize::try_from(row.resource_count()).unwrap_or(usize::MAX);
         let subject = match project {
             Some(project) => format!("the project `{project}` has no account: {}", count(resources, "resource")),
             None => format!("usage without a project: {}", count(resources, "resource")),
@@ -125,10 +127,10 @@ async fn input_times(books: &BilledPeriod) -> Result<Vec<InputTime>, Error> {
     let mut inputs = Vec::new();
     let schema = &statement("intake/input_file")?.schema;
     for file in books.snapshot.files("input_file") {
-        for row in rows::each(&books.lake.read_rows(file, schema).await?) {
-            let times = (row.optional_instant("first_measured_at")?, row.optional_instant("last_measured_at")?);
+        for row in Rows::<InputFile>::read(&books.lake.read_rows(file, schema).await?)?.iter() {
+            let times = (row.first_measured_at(), row.last_measured_at());
             if let (Some(first), Some(last)) = times {
-                inputs.push(InputTime { source: row.text("source")?.to_owned(), first, last });
+                inputs.push(InputTime { source: row.source().to_owned(), first, last });
             }
         }
     }
@@ -239,15 +241,16 @@ async fn fallen_volumes(
         .date("charge_date", examined)
         .date("week_before", week_before)
         .bigint("percent", i64::from(percent));
-    for row in rows::each(&books.session.run("report/fallen_volume", parameters).await?) {
-        let meter = row.text("meter")?;
+    let rows = books.session.run("report/fallen_volume", parameters).await?;
+    for row in Rows::<FallenVolume>::read(&rows)?.iter() {
+        let meter = row.meter();
         // A meter that the rules no longer have is not metered any more.
         if !books.snapshot.meters().contains_key(meter) {
             continue;
         }
-        let quantity: Quantity = row.decimal("consumed_quantity")?;
-        let median: Quantity = row.decimal("median_quantity")?;
-        let same_weekday: Quantity = row.decimal("week_before_quantity")?;
+        let quantity: Quantity = row.consumed_quantity();
+        let median: Quantity = row.median_quantity();
+        let same_weekday: Quantity = row.week_before_quantity();
         found.push(ExceededLimit {
             limit: "min_volume_percent",
             allowed: percent.to_string(),

@@ -67,7 +67,7 @@ fn the_embedded_files_are_those_of_the_folder() {
     }
     let embedded: BTreeSet<&String> = statements().unwrap().keys().collect();
     let there: BTreeSet<&String> = in_folder.keys().collect();
-    assert_eq!(embedded, there, "src/query/statement/embedded.rs must list exactly the files below sql/");
+    assert_eq!(embedded, there, "the build script lists the files below sql/");
     for (name, text) in &in_folder {
         assert_eq!(text, statements().unwrap()[name].text, "{name}");
     }

@@ -15,7 +15,7 @@ use crate::model::close_blocker::CloseDecision;
 use crate::model::money::Cost;
 use crate::model::period::BillingPeriod;
 use crate::query::statement;
-use crate::rows;
+use crate::rows::relations::{Reconciliation, Rows};
 use crate::storage::Lake;
 use crate::storage::digest_list::DIGEST_LIST;
 
@@ -82,12 +82,12 @@ impl AuditCommand {
         let audit = audit::audit(&books).await?;
         let mut parts = Vec::new();
         let mut first_missing = None;
-        for row in rows::each(&audit.reconciliation) {
-            let amount: Cost = row.decimal("amount")?;
+        for row in Rows::<Reconciliation>::read(&audit.reconciliation)?.iter() {
+            let amount: Cost = row.amount();
             let part = Part {
-                invariant: row.text("invariant")?.to_owned(),
-                unit: row.text("unit")?.to_owned(),
-                part: row.text("part")?.to_owned(),
+                invariant: row.invariant().to_owned(),
+                unit: row.unit().to_owned(),
+                part: row.part().to_owned(),
                 amount: amount.to_string(),
             };
             if part.part == "difference" && !amount.is_zero() && first_missing.is_none() {

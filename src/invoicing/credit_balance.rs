@@ -15,6 +15,7 @@ use crate::model::period::BillingPeriod;
 use crate::model::terms::{CreditKind, Terms};
 use crate::query::persisted_relation;
 use crate::rows;
+use crate::rows::relations::{CreditBalance, Rows, TaxBreakdown};
 use crate::run::{Context, Transaction};
 
 /// The opening balance and the movements of one credit in the period.
@@ -69,10 +70,9 @@ impl Balances {
         let mut files = transaction.files_where("credit_balance", |file| file.partition < period);
         files.sort_by(|left, right| left.partition.cmp(&right.partition));
         for file in &files {
-            for row in
-                rows::each(&transaction.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?)
-            {
-                closing.insert(row.text("credit_id")?.to_owned(), row.decimal("closing_balance")?);
+            let rows = transaction.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?;
+            for row in Rows::<CreditBalance>::read(&rows)?.iter() {
+                closing.insert(row.credit_id().to_owned(), row.closing_balance());
             }
         }
         let mut credits = BTreeMap::new();
@@ -153,9 +153,9 @@ impl Balances {
         tax_breakdown: &[RecordBatch],
     ) -> Result<Vec<Prepayment>, Error> {
         let mut due: BTreeMap<String, Amount> = BTreeMap::new();
-        for row in rows::each(tax_breakdown) {
-            let sum = due.entry(row.text("invoice_number")?.to_owned()).or_default();
-            let with_tax = row.decimal::<4>("taxable_amount")?.checked_add(row.decimal("tax_amount")?);
+        for row in Rows::<TaxBreakdown>::read(tax_breakdown)?.iter() {
+            let sum = due.entry(row.invoice_number().to_owned()).or_default();
+            let with_tax = row.taxable_amount().checked_add(row.tax_amount());
             *sum = with_tax.and_then(|with_tax| sum.checked_add(with_tax)).ok_or(Error::AMOUNT_OVERFLOW)?;
         }
         let mut payments = Vec::new();
@@ -230,10 +230,10 @@ fn with_returned(
         Ok(())
     };
     let (mut returned_units, mut expired) = (Vec::new(), Vec::new());
-    for row in rows::each(std::slice::from_ref(batch)) {
-        let units = returned.get(row.text("credit_id")?).map_or(0, |amount| amount.units());
+    for row in Rows::<CreditBalance>::read(std::slice::from_ref(batch))?.iter() {
+        let units = returned.get(row.credit_id()).map_or(0, |amount| amount.units());
         returned_units.push(units);
-        expired.push(if row.units("expired")? != 0 { units } else { 0 });
+        expired.push(if row.expired().units() != 0 { units } else { 0 });
     }
     let negated: Vec<i128> = returned_units.iter().map(|units| -units).collect();
     let closing: Vec<i128> = returned_units.iter().zip(&expired).map(|(units, expired)| units - expired).collect();

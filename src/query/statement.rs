@@ -1,29 +1,19 @@
 //! A statement: a file below `sql/` with one `SELECT` and a header, which is its contract.
 //!
-//! ```text
-//! -- rated_usage: the cost of a day's usage, one row for each tier.
-//! --
-//! -- grain   series_id, charge_date, rate_id
-//! -- reads   usage_segment, applicable_rate
-//!
-//! -- params  $currency_exponent  BIGINT
-//!
-//! -- writes  series_id        BIGINT UNSIGNED not null
-//! --         contracted_cost  DECIMAL(38,18) not null   unrounded
-//!
-//! -- Paragraphs for the reader.
-//! ```
-//!
-//! A remark may continue on the next line, below its beginning.
+//! The build script reads the same headers and writes the list of files and the types of `rows::relations`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use self::header::{ColumnType, Header};
 use super::Error;
 
-mod embedded;
+mod header;
+
+/// The path and the text of each file below `sql/`, from the build script.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/statements.rs"));
 
 /// One statement with its contract.
 #[derive(Clone, Debug)]
@@ -72,7 +62,7 @@ type Parsed = Result<BTreeMap<String, Statement>, (String, String)>;
 
 static LAZY: LazyLock<Parsed> = LazyLock::new(|| {
     let mut all = BTreeMap::new();
-    for (path, text) in embedded::FILES {
+    for (path, text) in FILES {
         let parsed = parse(path, text).map_err(|problem| ((*path).to_owned(), problem))?;
         all.insert(path.trim_end_matches(".sql").to_owned(), parsed);
     }
@@ -123,76 +113,33 @@ fn below_header(text: &str) -> &str {
 
 /// Parses the header of a file below `sql/`. The error is a message about the header.
 pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
-    let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("--")).map(|line| &line[2..]).collect();
-    let (name, summary) = header
-        .first()
-        .and_then(|line| line.trim().split_once(": "))
-        .ok_or("the first line must be `-- name: definition of a row`")?;
-    let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut section = None;
-    for line in header.iter().skip(1) {
-        if let (Some(rest), Some(name)) = (line.strip_prefix("         "), section) {
-            // A line with deeper indentation continues the remark on a column or a parameter.
-            if !(rest.starts_with(' ') && matches!(name, "params" | "writes")) {
-                sections.entry(name).or_default().push(rest.trim());
-            }
-            continue;
-        }
-        section = ["grain", "reads", "params", "writes"]
-            .into_iter()
-            .find(|word| line.trim_start().strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
-        if let Some(word) = section {
-            sections.entry(word).or_default().push(line.trim_start()[word.len()..].trim());
-        }
-    }
-    let list = |word: &str| -> Vec<String> {
-        let lines = sections.get(word).map(|lines| lines.join(" ")).unwrap_or_default();
-        lines.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-    };
-    let mut parameters = Vec::new();
-    for line in sections.get("params").into_iter().flatten() {
-        for item in line.split(", $") {
-            let (name, rest) = item.trim_start_matches('$').split_once(' ').ok_or(format!("parameter `{item}`"))?;
-            let (kind, _) = data_type(rest.trim_start()).ok_or(format!("the type of ${name} in `{item}`"))?;
-            parameters.push((name.to_owned(), kind));
-        }
-    }
-    let mut fields = Vec::new();
-    for line in sections.get("writes").into_iter().flatten() {
-        let (name, rest) = line.split_once(' ').ok_or(format!("column `{line}`"))?;
-        let (kind, rest) = data_type(rest.trim_start()).ok_or(format!("the type of `{name}` in `{line}`"))?;
-        fields.push(Field::new(name, kind, !rest.trim_start().starts_with("not null")));
-    }
+    let Header { name, summary, grain, reads, parameters, columns } = header::parse(text)?;
+    let fields = columns.into_iter().map(|column| Field::new(column.name, data_type(column.kind), column.is_nullable));
     Ok(Statement {
         path,
-        name: name.to_owned(),
-        summary: summary.to_owned(),
-        grain: list("grain"),
-        reads: list("reads"),
-        parameters,
-        schema: Arc::new(Schema::new(fields)),
+        name,
+        summary,
+        grain,
+        reads,
+        parameters: parameters.into_iter().map(|(name, kind)| (name, data_type(kind))).collect(),
+        schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
         text,
         sql: text.to_owned(),
     })
 }
 
-/// Parses a type at the start of a text and returns it with the rest of the text.
-fn data_type(text: &str) -> Option<(DataType, &str)> {
-    if let Some(rest) = text.strip_prefix("DECIMAL(") {
-        let (arguments, rest) = rest.split_once(')')?;
-        let (precision, scale) = arguments.split_once(',')?;
-        return Some((DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?), rest));
+/// The type of the engine for a type of a header.
+fn data_type(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Id => DataType::UInt64,
+        ColumnType::Number => DataType::Int64,
+        ColumnType::Text => DataType::Utf8,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::Flag => DataType::Boolean,
+        ColumnType::Map => map_type(),
+        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
     }
-    let named = [
-        ("BIGINT UNSIGNED", DataType::UInt64),
-        ("BIGINT", DataType::Int64),
-        ("TEXT", DataType::Utf8),
-        ("DATE", DataType::Date32),
-        ("TIMESTAMP", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
-        ("BOOLEAN", DataType::Boolean),
-        ("MAP", map_type()),
-    ];
-    named.into_iter().find_map(|(word, kind)| text.strip_prefix(word).map(|rest| (kind.clone(), rest)))
 }
 
 /// A map from text to text, as the map builder of `arrow` builds it.

@@ -14,7 +14,7 @@ use crate::model::money::Cost;
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::Conversion;
 use crate::query::Parameters;
-use crate::rows;
+use crate::rows::relations::{NonUsageCharge, Rate, RatedUsage, Rows};
 use crate::run::{Context, Transaction};
 
 /// An unrounded cost under the old and under the new rules.
@@ -96,36 +96,35 @@ pub async fn rate_side(
     let stage = transaction.session.scope()?;
     let inputs = RatingInputs::prepare(context, transaction, &stage, catalog.all_series()?, rules).await?;
     let mut rule_of: HashMap<&str, (&str, &str)> = HashMap::new();
-    for row in rows::each(std::slice::from_ref(&inputs.rate)) {
-        rule_of.insert(row.text("rate_id")?, (row.text("rule_id")?, row.text("currency")?));
+    let rates: Rows<Rate> = Rows::read(std::slice::from_ref(&inputs.rate))?;
+    for row in rates.iter() {
+        rule_of.insert(row.rate_id(), (row.rule_id(), row.currency()));
     }
     // A missing exchange rate is an error only if a row has its currency. So each conversion is looked up at its first
     // row.
     let mut conversions: HashMap<&str, Conversion> = HashMap::new();
-    for row in rows::each(&inputs.non_usage_charge) {
-        let cost = converted(row.decimal("contracted_cost")?, conversion(context, row.text("currency")?)?)?;
-        let payer = Payer {
-            account_id: Some(row.text("account_id")?.to_owned()),
-            project_id: row.optional_text("project_id")?.map(str::to_owned),
-        };
-        comparison.add(side, row.text("rule_id")?, payer, cost)?;
+    for row in Rows::<NonUsageCharge>::read(&inputs.non_usage_charge)?.iter() {
+        let cost = converted(row.contracted_cost(), conversion(context, row.currency())?)?;
+        let payer =
+            Payer { account_id: Some(row.account_id().to_owned()), project_id: row.project_id().map(str::to_owned) };
+        comparison.add(side, row.rule_id(), payer, cost)?;
     }
     let purchase = stage.run("invoicing/purchase", Parameters::none()).await?;
     let mut charge = Vec::new();
     for number in 0..inputs.account_batches.count {
         let priced = price_batch(&stage, &inputs, number).await?;
         charge.extend(stage.run("invoicing/charge", Parameters::none()).await?);
-        for row in rows::each(&priced.rated_usage) {
-            let rate = rule_of.get(row.text("rate_id")?);
+        for row in Rows::<RatedUsage>::read(&priced.rated_usage)?.iter() {
+            let rate = rule_of.get(row.rate_id());
             let (rule, currency) = *rate.ok_or(Error::Internal("a row of rated usage has no rate"))?;
             let conversion = match conversions.entry(currency) {
                 Entry::Occupied(entry) => *entry.get(),
                 Entry::Vacant(entry) => *entry.insert(conversion(context, currency)?),
             };
-            let cost = converted(row.decimal("contracted_cost")?, conversion)?;
+            let cost = converted(row.contracted_cost(), conversion)?;
             let payer = Payer {
-                account_id: row.optional_text("account_id")?.map(str::to_owned),
-                project_id: row.optional_text("project_id")?.map(str::to_owned),
+                account_id: row.account_id().map(str::to_owned),
+                project_id: row.project_id().map(str::to_owned),
             };
             comparison.add(side, rule, payer, cost)?;
         }

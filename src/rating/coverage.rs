@@ -22,6 +22,7 @@ use crate::query::expression::{Compiled, predicate};
 use crate::query::{Parameters, Session, statement};
 use crate::rating::series_tuples::{matching_series, resource_columns};
 use crate::rows;
+use crate::rows::relations::{CoverableWindow, Row, Rows};
 use crate::run::Context;
 
 const HOUR: i64 = 3_600_000_000;
@@ -73,19 +74,19 @@ struct UsageWindow {
 }
 
 impl UsageWindow {
-    fn of_row(row: rows::Row<'_>) -> Result<Self, Error> {
-        Ok(Self {
-            series_id: row.id("series_id")?,
-            charge_date: row.day("charge_date")?,
-            segment_start: row.instant("segment_start")?,
-            window_start: row.instant("window_start")?,
-            uncovered: row.decimal("consumed_quantity")?,
-            multiplier: row.decimal("multiplier")?,
-            divisor: row.decimal("pricing_divisor")?,
-            unit_price: row.decimal("unit_price")?,
-            price_per: row.decimal("price_per")?,
-            currency: Currency::from_code(row.text("currency")?),
-        })
+    fn of_row(row: Row<'_, CoverableWindow>) -> Self {
+        Self {
+            series_id: row.series_id(),
+            charge_date: row.charge_date(),
+            segment_start: row.segment_start(),
+            window_start: row.window_start(),
+            uncovered: row.consumed_quantity(),
+            multiplier: row.multiplier(),
+            divisor: row.pricing_divisor(),
+            unit_price: row.unit_price(),
+            price_per: row.price_per(),
+            currency: Currency::from_code(row.currency()),
+        }
     }
 }
 
@@ -303,11 +304,12 @@ pub(super) async fn cover(
     let series = rows::batch(statement("rating/coverable_series")?, vec![series])?;
     session.register("rating/coverable_series", vec![series])?;
     let coverable = session.run("rating/coverable_window", Parameters::none()).await?;
-    let mut rows = rows::each(&coverable).peekable();
+    let coverable: Rows<CoverableWindow> = Rows::read(&coverable)?;
+    let mut rows = coverable.iter().peekable();
     let mut used = vec![UsedCommitment::default(); compiled.len()];
     let mut covered: Vec<(usize, UsageWindow, Quantity)> = Vec::new();
     let start = calendar.day_start(month.0);
-    while let Some(((account, hour), mut windows)) = next_hour(&mut rows, start)? {
+    while let Some(((account, hour), mut windows)) = next_hour(&mut rows, start) {
         let commitments = active_commitments(compiled, &spans, &prices, account, start + hour * HOUR);
         for one in cover_hour(&commitments, &mut windows, &mut used)? {
             covered.push((one.reservation, windows[one.window].clone(), one.quantity));
@@ -384,26 +386,26 @@ fn active_commitments<'a>(
 type HourUsage<'a> = ((&'a str, i64), Vec<UsageWindow>);
 
 /// The account of a row of `coverable_window`, and the number of its hour in the period.
-fn account_hour(row: rows::Row<'_>, start: i64) -> Result<(&str, i64), Error> {
-    Ok((row.text("account_id")?, (row.instant("window_start")? - start).div_euclid(HOUR)))
+fn account_hour(row: Row<'_, CoverableWindow>, start: i64) -> (&str, i64) {
+    (row.account_id(), (row.window_start() - start).div_euclid(HOUR))
 }
 
 /// The next rows of one account and hour. The rows of `coverable_window` are sorted by account and time.
 fn next_hour<'a>(
-    rows: &mut Peekable<impl Iterator<Item = rows::Row<'a>>>,
+    rows: &mut Peekable<impl Iterator<Item = Row<'a, CoverableWindow>>>,
     start: i64,
-) -> Result<Option<HourUsage<'a>>, Error> {
-    let Some(first) = rows.next() else { return Ok(None) };
-    let key = account_hour(first, start)?;
-    let mut windows = vec![UsageWindow::of_row(first)?];
+) -> Option<HourUsage<'a>> {
+    let first = rows.next()?;
+    let key = account_hour(first, start);
+    let mut windows = vec![UsageWindow::of_row(first)];
     while let Some(row) = rows.peek().copied() {
-        if account_hour(row, start)? != key {
+        if account_hour(row, start) != key {
             break;
         }
-        windows.push(UsageWindow::of_row(row)?);
+        windows.push(UsageWindow::of_row(row));
         rows.next();
     }
-    Ok(Some((key, windows)))
+    Some((key, windows))
 }
 
 fn covered_rows(

@@ -18,6 +18,7 @@ use crate::model::one_off_charge::{ChargePayer, ONE_OFF, OneOffCharge, line_by_o
 use crate::model::period::{BillingPeriod, Calendar, date_of, day_number};
 use crate::query::{Session, statement};
 use crate::rows;
+use crate::rows::relations::{self, InvoiceLine, Rows};
 use crate::run::{Context, Mode, Transaction, final_invoices};
 use crate::storage::CommitKind;
 
@@ -90,15 +91,16 @@ async fn billed_rows(context: &Context, transaction: &Transaction) -> Result<Vec
     let mut batches = Vec::new();
     for batch in transaction.read(&relation.name, |file| file.partition == period).await? {
         let (mut names, mut statuses, mut projects) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows::each(std::slice::from_ref(&batch)) {
-            let name = row.optional_text("account_name")?;
-            let account = name.and_then(|_| context.account(row.text("account_id").ok()?));
+        let charges: Rows<relations::OneOffCharge> = Rows::read(std::slice::from_ref(&batch))?;
+        for row in charges.iter() {
+            let name = row.account_name();
+            let account = name.and_then(|_| context.account(row.account_id()));
             names.push(account.map(|account| account.name.as_str()).or(name));
             let status = account.map(|account| context.config.accounts.status_of(account));
-            statuses.push(status.unwrap_or(row.text("status")?));
-            let project = row.optional_text("project_id")?;
+            statuses.push(status.unwrap_or(row.status()));
+            let project = row.project_id();
             let own = account.and_then(|account| account.projects.iter().find(|own| Some(own.id.as_str()) == project));
-            projects.push(own.map_or(row.optional_text("project_name")?, |own| own.name.as_deref()));
+            projects.push(own.map_or(row.project_name(), |own| own.name.as_deref()));
         }
         let columns = relation.schema.fields().iter().zip(batch.columns());
         let columns = columns.map(|(field, column)| match field.name().as_str() {
@@ -139,21 +141,22 @@ async fn billed_charges(
         if !is_closed && (accounts.is_empty() || file.partition == this.to_string()) {
             continue;
         }
-        for row in rows::each(&transaction.lake.read_rows(&file, &relation.schema).await?) {
-            if !is_closed && !accounts.contains_key(row.text("account_id")?) {
+        let rows = transaction.lake.read_rows(&file, &relation.schema).await?;
+        for row in Rows::<relations::OneOffCharge>::read(&rows)?.iter() {
+            if !is_closed && !accounts.contains_key(row.account_id()) {
                 continue;
             }
             let charge = BilledCharge {
                 period: file.partition.to_string(),
-                account_id: row.text("account_id")?.to_owned(),
-                project_id: row.optional_text("project_id")?.map(str::to_owned),
-                date: date_of(row.day("charge_date")?),
-                quantity: row.decimal("quantity")?,
-                unit: row.text("unit")?.to_owned(),
-                unit_price: row.decimal("unit_price")?,
-                currency: row.text("currency")?.to_owned(),
+                account_id: row.account_id().to_owned(),
+                project_id: row.project_id().map(str::to_owned),
+                date: date_of(row.charge_date()),
+                quantity: row.quantity(),
+                unit: row.unit().to_owned(),
+                unit_price: row.unit_price(),
+                currency: row.currency().to_owned(),
             };
-            billed.insert(row.text("charge_id")?.to_owned(), charge);
+            billed.insert(row.charge_id().to_owned(), charge);
         }
     }
     Ok(billed)
@@ -188,9 +191,10 @@ async fn refuse_changes(
 /// The number of the document that contains a charge. A suspended account has no document.
 async fn document_of(transaction: &Transaction, period: &str, charge_id: &str) -> Result<Option<String>, Error> {
     let line_by = line_by_of(charge_id);
-    for row in rows::each(&transaction.read("invoice_line", |file| &*file.partition == period).await?) {
-        if row.text("charge_kind")? == ONE_OFF && row.text("line_by")? == line_by {
-            return Ok(Some(row.text("invoice_number")?.to_owned()));
+    let rows = transaction.read("invoice_line", |file| &*file.partition == period).await?;
+    for row in Rows::<InvoiceLine>::read(&rows)?.iter() {
+        if row.charge_kind() == ONE_OFF && row.line_by() == line_by {
+            return Ok(Some(row.invoice_number().to_owned()));
         }
     }
     Ok(None)

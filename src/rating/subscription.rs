@@ -21,6 +21,7 @@ use crate::query::expression::{Compiled, predicate};
 use crate::query::{Session, statement};
 use crate::rating::series_tuples::{matching_series, resource_columns};
 use crate::rows;
+use crate::rows::relations::{ActiveSeries, Rows};
 use crate::run::{Context, Transaction};
 
 /// The columns that a predicate can use for an account or a project.
@@ -122,10 +123,10 @@ pub(super) fn unassigned_projects(
     let projects = accounts.accounts.iter().flat_map(|account| &account.projects);
     let assigned: BTreeSet<&str> = projects.filter(is_of_month).map(|project| project.id.as_str()).collect();
     let mut unassigned_projects = BTreeSet::new();
-    for row in rows::each(active_series) {
-        let is_own = row.optional_text("account_name")?.is_none() && !assigned.contains(row.text("account_id")?);
-        if row.text("status")? == "invoiced" && is_own {
-            unassigned_projects.insert(row.text("account_id")?.to_owned());
+    for row in Rows::<ActiveSeries>::read(active_series)?.iter() {
+        let is_own = row.account_name().is_none() && !assigned.contains(row.account_id().unwrap_or_default());
+        if row.status() == "invoiced" && is_own {
+            unassigned_projects.insert(row.account_id().unwrap_or_default().to_owned());
         }
     }
     Ok(unassigned_projects)

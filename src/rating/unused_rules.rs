@@ -8,6 +8,7 @@ use crate::catalog::streams::{Catalog, map_entries};
 use crate::error::Error;
 use crate::model::rule::{Pricing, Rule};
 use crate::rows;
+use crate::rows::relations::{ApplicableRate, Rate, Rows};
 use crate::run::{Context, Transaction};
 
 /// A rule that no usage of a period reaches, or a rule with prices that no usage reaches.
@@ -29,13 +30,14 @@ pub async fn unused_rules(context: &Context, transaction: &Transaction) -> Resul
     let series = catalog.all_series()?;
     let inputs = RatingInputs::prepare(context, transaction, &stage, series, &context.rules).await?;
     let mut rule_of: HashMap<&str, &str> = HashMap::new();
-    for row in rows::each(std::slice::from_ref(&inputs.rate)) {
-        rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
+    let rates: Rows<Rate> = Rows::read(std::slice::from_ref(&inputs.rate))?;
+    for row in rates.iter() {
+        rule_of.insert(row.rate_id(), row.rule_id());
     }
     let mut series_of: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-    for row in rows::each(&inputs.applicable_rate) {
-        if let Some(rule_id) = rule_of.get(row.text("rate_id")?) {
-            series_of.entry((*rule_id).to_owned()).or_default().insert(row.id("series_id")?);
+    for row in Rows::<ApplicableRate>::read(&inputs.applicable_rate)?.iter() {
+        if let Some(rule_id) = rule_of.get(row.rate_id()) {
+            series_of.entry((*rule_id).to_owned()).or_default().insert(row.series_id());
         }
     }
     let mut values_of: HashMap<u64, BTreeMap<Arc<str>, Arc<str>>> = HashMap::new();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::cli::print::{Printer, grouped};
-use crate::rows;
+use crate::rows::relations::{self, InputFile, Rows};
 use crate::storage::{Lake, Snapshot};
 
 /// The number of printed ids.
@@ -40,18 +40,18 @@ impl ChangedIds {
         let mut counts: BTreeMap<(u64, String), (u64, u64)> = BTreeMap::new();
         if snapshot.files("changed_id").next().is_some() {
             for file in snapshot.files("input_file") {
-                for row in rows::each(&lake.read_data(file).await?) {
-                    sources.insert(row.id("input_file_id")?, row.text("source")?.to_owned());
+                for row in Rows::<InputFile>::read(&lake.read_data(file).await?)?.iter() {
+                    sources.insert(row.input_file_id(), row.source().to_owned());
                 }
             }
         }
         for file in snapshot.files("changed_id") {
-            for row in rows::each(&lake.read_data(file).await?) {
-                let (input, field) = (row.id("input_file_id")?, row.text("field")?.to_owned());
+            for row in Rows::<relations::ChangedId>::read(&lake.read_data(file).await?)?.iter() {
+                let (input, field) = (row.input_file_id(), row.field().to_owned());
                 let source = sources.get(&input).cloned().unwrap_or_default();
-                let (delivered, stored) = (row.text("delivered")?.to_owned(), row.text("stored")?.to_owned());
+                let (delivered, stored) = (row.delivered().to_owned(), row.stored().to_owned());
                 let count = counts.entry((input, field.clone())).or_default();
-                *count = (row.number("id_count")?.unsigned_abs(), count.1 + 1);
+                *count = (row.id_count().unsigned_abs(), count.1 + 1);
                 *files.entry([source, field, delivered, stored]).or_default() += 1;
             }
         }

@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::model::period::date_of;
 use crate::query::Parameters;
-use crate::rows;
+use crate::rows::relations::{CoveredHour, Rows};
 
 const HOUR: i64 = 3_600_000_000;
 const HOURS_OF_DAY: i64 = 24;
@@ -39,9 +39,10 @@ pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), 
     books.register("intake/stream", |_| true).await?;
     books.register("intake/input_file", |_| true).await?;
     let mut covered: BTreeMap<(String, String), BTreeSet<i64>> = BTreeMap::new();
-    for row in rows::each(&books.session.run("report/covered_hour", Parameters::none()).await?) {
-        let key = (row.text("source")?.to_owned(), row.text("meter")?.to_owned());
-        covered.entry(key).or_default().insert(row.instant("hour_start")?.div_euclid(HOUR));
+    let rows = books.session.run("report/covered_hour", Parameters::none()).await?;
+    for row in Rows::<CoveredHour>::read(&rows)?.iter() {
+        let key = (row.source().to_owned(), row.meter().to_owned());
+        covered.entry(key).or_default().insert(row.hour_start().div_euclid(HOUR));
     }
     let start = books.calendar()?.day_start(period.start_day()).div_euclid(HOUR);
     let end = books.calendar()?.day_start(period.end_day());

@@ -7,7 +7,7 @@ use crate::billed_period::BilledPeriod;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::query::Parameters;
-use crate::rows;
+use crate::rows::relations::{self, Rows};
 use crate::run::register_verified;
 use crate::storage::{DataFile, Snapshot};
 
@@ -31,12 +31,13 @@ pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), 
     }
     let parameters = Parameters::none().bigint("period_start", books.calendar()?.day_start(period.start_day()));
     let mut found = Vec::new();
-    for row in rows::each(&books.session.run("report/incomplete_lifecycle", parameters).await?) {
-        let event_at = Timestamp::from_microsecond(row.instant("event_at")?);
+    let rows = books.session.run("report/incomplete_lifecycle", parameters).await?;
+    for row in Rows::<relations::IncompleteLifecycle>::read(&rows)?.iter() {
+        let event_at = Timestamp::from_microsecond(row.event_at());
         found.push(IncompleteLifecycle {
-            meter: row.text("meter")?.to_owned(),
-            resource_id: row.text("resource_id")?.to_owned(),
-            reason: row.text("reason")?.to_owned(),
+            meter: row.meter().to_owned(),
+            resource_id: row.resource_id().to_owned(),
+            reason: row.reason().to_owned(),
             event_at: event_at.map_or_else(|_| String::new(), |at| format!("{at:.0}")),
         });
     }

@@ -21,7 +21,7 @@ use crate::model::close_blocker::CloseDecision;
 use crate::model::period::{BillingPeriod, date_of};
 use crate::model::summary::ExceededLimit;
 use crate::model::unread_input::printable;
-use crate::rows;
+use crate::rows::relations::{Rows, UnreadInput};
 use crate::run_limits::{self, ExaminedAt};
 use crate::storage::{CommitKind, Lake, Snapshot};
 
@@ -129,10 +129,13 @@ impl StatusCommand {
         });
         let mut unread_inputs = Vec::new();
         for file in snapshot.files("unread_input") {
-            for row in rows::each(&lake.read_data(file).await?) {
-                let text = |name| row.text(name).map(str::to_owned);
-                let (source, url) = (text("source")?, text("url")?);
-                unread_inputs.push(UnreadStatus { source, url, reason: text("reason")?, detail: text("detail")? });
+            for row in Rows::<UnreadInput>::read(&lake.read_data(file).await?)?.iter() {
+                unread_inputs.push(UnreadStatus {
+                    source: row.source().to_owned(),
+                    url: row.url().to_owned(),
+                    reason: row.reason().to_owned(),
+                    detail: row.detail().to_owned(),
+                });
             }
         }
         let months = closed_months_with_new_usage(&lake, &snapshot).await?;
