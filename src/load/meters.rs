@@ -14,7 +14,7 @@ use crate::model::meter::{
     Aggregation, Dimension, DimensionLookup, DimensionType, FieldPath, Label, Lookup, Meter, RecordRounding,
 };
 use crate::model::money::Quantity;
-use crate::model::path::{Path, PathError};
+use crate::model::path::{MOST_LISTS, Path, PathError};
 
 const DAY: u32 = 86_400;
 const HOUR: u32 = 3_600;
@@ -338,10 +338,10 @@ fn field_paths(value: &Value<'_>, reader: &RuleReader<'_>) -> Vec<FieldPath> {
 
 fn field_path(text: &Text, reader: &RuleReader<'_>) -> Option<FieldPath> {
     let path = FieldPath::parse(&text.value);
-    if Path::parse(&text.value) == Err(PathError::SeveralLists) {
-        let message = format!("the path `{}` leads through more than one list", text.value);
-        let diagnostic = Diagnostic::error("rules::bad_path", message).at(text.place.clone(), "second list");
-        let hint = "write `[]` once, for each element, and a position such as `[0]` for other lists";
+    if Path::parse(&text.value) == Err(PathError::TooManyLists) {
+        let message = format!("the path `{}` leads through more than {MOST_LISTS} lists", text.value);
+        let diagnostic = Diagnostic::error("rules::bad_path", message).at(text.place.clone(), "too many lists");
+        let hint = "write a position such as `[0]` for a list of which one element is enough";
         reader.problems.push(diagnostic.hint(hint));
         return None;
     }

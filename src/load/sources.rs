@@ -18,7 +18,7 @@ use crate::model::config::{
     Select, ServerConfig, SourceConfig,
 };
 use crate::model::diagnostic::Diagnostic;
-use crate::model::path::{self, PathError, list_of};
+use crate::model::path::{self, PathError, innermost, list_of};
 
 #[derive(Clone, Copy, Debug)]
 enum Format {
@@ -148,12 +148,12 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     Some(FilesConfig { format, path: resolve(&path.value, folder), path_place, columns, dialect, select })
 }
 
-/// Checks the paths of columns. All paths must lead to the elements of the same list, or to one value.
+/// Checks the paths of columns. The lists to whose elements they lead must be within each other.
 fn check_paths(columns: &[(String, Text)], format: Option<FileFormat>, table: &Table<'_>) {
     if !matches!(format, Some(FileFormat::CloudEvents | FileFormat::Parquet)) {
         return;
     }
-    let mut first: Option<&Text> = None;
+    let mut deepest: Option<&Text> = None;
     for (_, text) in columns {
         match path::Path::parse(&text.value) {
             // The name of a column of Parquet may contain any character.
@@ -165,8 +165,10 @@ fn check_paths(columns: &[(String, Text)], format: Option<FileFormat>, table: &T
                 table.file.problems.push(diagnostic.hint(hint));
             }
             Ok(_) if list_of(&text.value).is_none() => {}
-            Ok(_) => match first {
-                Some(other) if list_of(&other.value) != list_of(&text.value) => {
+            Ok(_) => match deepest {
+                Some(other)
+                    if innermost([other, text].into_iter().filter_map(|text| list_of(&text.value))).is_err() =>
+                {
                     let message = format!("`{}` and `{}` lead to two lists", other.value, text.value);
                     let diagnostic = Diagnostic::error("config::several_lists", message)
                         .at(text.inner_place(), "another list")
@@ -174,7 +176,8 @@ fn check_paths(columns: &[(String, Text)], format: Option<FileFormat>, table: &T
                     let hint = "a record comes from an element of one list; add a second source for the other list";
                     table.file.problems.push(diagnostic.hint(hint));
                 }
-                _ => first = Some(text),
+                Some(other) if path::depth_of(&other.value) >= path::depth_of(&text.value) => {}
+                _ => deepest = Some(text),
             },
         }
     }

@@ -5,6 +5,9 @@
 //! | `usage.count` | the field `count` of the object `usage` |
 //! | `measures[0].quantity` | the field of the first element of a list |
 //! | `measures[].quantity` | the field of each element; each element becomes a record of its own |
+//! | `apps[].measures[].quantity` | the field of each element of a list inside the elements of another list |
+//!
+//! The name of a list is its path without the last `[]`: `measures`, or `apps[].measures`.
 
 /// One step of a path, from a value to a value inside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,8 +29,39 @@ pub struct Path(pub Vec<Step>);
 pub enum PathError {
     #[error("an invalid path")]
     Syntax,
-    #[error("a path with more than one `[]`")]
-    SeveralLists,
+    #[error("a path with more than {MOST_LISTS} `[]`")]
+    TooManyLists,
+}
+
+/// The largest number of lists through which a path leads. Documents of real publishers have at most three.
+pub const MOST_LISTS: usize = 4;
+
+/// The positions of an element: in the outermost list, in the list inside of it, and so on. Positions count from zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Positions {
+    at: [u32; MOST_LISTS],
+    count: usize,
+}
+
+impl Positions {
+    /// These positions, followed by the position in the next list.
+    #[must_use]
+    pub fn followed_by(mut self, position: u32) -> Self {
+        if let Some(next) = self.at.get_mut(self.count) {
+            *next = position;
+            self.count += 1;
+        }
+        self
+    }
+
+    pub fn as_slice(&self) -> &[u32] {
+        &self.at[..self.count]
+    }
+
+    /// The positions after the first ones, as text: `[1][0]`.
+    pub fn after(&self, count: usize) -> String {
+        self.as_slice().iter().skip(count).map(|position| format!("[{position}]")).collect()
+    }
 }
 
 impl Path {
@@ -53,16 +87,16 @@ impl Path {
                 rest = after;
             }
         }
-        if steps.iter().filter(|step| **step == Step::Each).count() > 1 {
-            return Err(PathError::SeveralLists);
+        if steps.iter().filter(|step| **step == Step::Each).count() > MOST_LISTS {
+            return Err(PathError::TooManyLists);
         }
         Ok(Self(steps))
     }
 
-    /// The steps to the list and the steps inside its elements, if the path leads to every element of a list.
-    pub fn split(&self) -> Option<(&[Step], &[Step])> {
-        let each = self.0.iter().position(|step| *step == Step::Each)?;
-        Some((&self.0[..each], &self.0[each + 1..]))
+    /// The steps between the lists of the path: to the outermost list, from its elements to the next list, and so on.
+    /// The last steps lead from an element of the innermost list to the value.
+    pub fn levels(&self) -> impl Iterator<Item = &[Step]> {
+        self.0.split(|step| *step == Step::Each)
     }
 
     /// Whether the path contains the position of an element.
@@ -71,11 +105,50 @@ impl Path {
     }
 }
 
-/// The path of the list to whose elements a path leads, such as `measures` of `measures[].quantity`. `None` if the path
+/// The innermost list to whose elements a path leads, such as `measures` of `measures[].quantity`. `None` if the path
 /// leads to one value, or if the text is not a path.
 pub fn list_of(text: &str) -> Option<&str> {
     Path::parse(text).ok()?;
-    text.find("[]").map(|end| &text[..end])
+    text.rfind("[]").map(|end| &text[..end])
+}
+
+/// The number of lists through which a path leads.
+pub fn depth_of(text: &str) -> usize {
+    text.matches("[]").count()
+}
+
+/// Whether the elements of a list are in the elements of another list, or of the same list.
+pub fn is_within(list: &str, outer: &str) -> bool {
+    list.strip_prefix(outer).is_some_and(|inside| inside.is_empty() || inside.starts_with("[]"))
+}
+
+/// The innermost of some lists, if each of them is within the others. If two lists exclude each other, both are
+/// returned as an error.
+pub fn innermost<'l>(lists: impl IntoIterator<Item = &'l str>) -> Result<Option<&'l str>, (&'l str, &'l str)> {
+    let mut innermost: Option<&str> = None;
+    for list in lists {
+        innermost = match innermost {
+            Some(other) if is_within(other, list) => Some(other),
+            Some(other) if !is_within(list, other) => return Err((other, list)),
+            _ => Some(list),
+        };
+    }
+    Ok(innermost)
+}
+
+/// The path of one element: `apps[1].measures[0]` for the list `apps[].measures` and the positions 1 and 0.
+pub fn element_path(list: &str, positions: Positions) -> String {
+    let mut path = String::new();
+    for (part, position) in list.split("[]").zip(positions.as_slice()) {
+        path += &format!("{part}[{position}]");
+    }
+    path
+}
+
+/// The path of a list inside of an element, whose positions are given: `apps[1].measures` for `apps[].measures`.
+pub fn place_of_list(list: &str, outer: Positions) -> String {
+    let last = list.rfind("[]").map_or(list, |end| &list[end + 2..]);
+    format!("{}{last}", element_path(list, outer))
 }
 
 #[cfg(test)]
@@ -83,22 +156,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_has_fields_positions_and_at_most_one_list() {
+    fn a_path_has_fields_positions_and_lists() {
         let field = |name: &str| Step::Field(name.to_owned());
         for (text, steps) in [
             ("a", vec![field("a")]),
             ("a.b c", vec![field("a"), field("b c")]),
             ("a[0][12].b", vec![field("a"), Step::Element(0), Step::Element(12), field("b")]),
             ("a.b[].c", vec![field("a"), field("b"), Step::Each, field("c")]),
+            ("a[].b[].c", vec![field("a"), Step::Each, field("b"), Step::Each, field("c")]),
         ] {
             assert_eq!(Path::parse(text), Ok(Path(steps)), "{text}");
         }
         for text in ["", "a.", ".a", "[]", "a[", "a]", "a[x]", "a[-1]", "a[0]b", "a[99999999999999999999]"] {
             assert_eq!(Path::parse(text), Err(PathError::Syntax), "{text}");
         }
-        assert_eq!(Path::parse("a[].b[].c"), Err(PathError::SeveralLists));
+        assert!(Path::parse("a[].b[].c[].d[]").is_ok());
+        assert_eq!(Path::parse("a[].b[].c[].d[][]"), Err(PathError::TooManyLists));
         assert_eq!(list_of("a.b[].c"), Some("a.b"));
         assert_eq!(list_of("a[0][].c"), Some("a[0]"));
-        assert_eq!((list_of("a[0].b"), list_of("a[].b[].c")), (None, None));
+        assert_eq!(list_of("a[].b[].c"), Some("a[].b"));
+        assert_eq!((list_of("a[0].b"), list_of("a[].b[")), (None, None));
+        assert_eq!((depth_of("a"), depth_of("a[]"), depth_of("a[].b[0][].c")), (0, 1, 2));
+        let path = Path::parse("a[].b[]").unwrap();
+        assert_eq!(path.levels().collect::<Vec<_>>(), [&[field("a")][..], &[field("b")], &[]]);
+    }
+
+    #[test]
+    fn the_innermost_list_is_within_all_others() {
+        assert_eq!(innermost([]), Ok(None));
+        assert_eq!(innermost(["a", "a[].b", "a"]), Ok(Some("a[].b")));
+        assert_eq!(innermost(["a[]", "a"]), Ok(Some("a[]")));
+        // A list whose name begins like that of another list is not within it.
+        for (one, other) in [("a", "ab"), ("a", "b"), ("a[].b", "a[].c"), ("a[].b", "a[0].b"), ("a.b", "a[].b")] {
+            assert_eq!(innermost([one, other]), Err((one, other)));
+        }
+        let positions = Positions::default().followed_by(1).followed_by(0);
+        assert_eq!(element_path("a.b", Positions::default().followed_by(4)), "a.b[4]");
+        assert_eq!(element_path("a[].b", positions), "a[1].b[0]");
+        assert_eq!(element_path("a[]", positions), "a[1][0]");
+        assert_eq!(place_of_list("a.b", Positions::default()), "a.b");
+        assert_eq!(place_of_list("a[].b", Positions::default().followed_by(1)), "a[1].b");
+        assert_eq!(
+            (positions.after(0), positions.after(1), positions.after(2)),
+            ("[1][0]".into(), "[0]".into(), "".into())
+        );
     }
 }

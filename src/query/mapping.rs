@@ -5,8 +5,8 @@
 //! (`WHERE`, `UNION ALL`), but it must not join, group or sort them. The arithmetic of a mapping is exact: floats are
 //! not allowed.
 //!
-//! A select that reads a [column of lists](super::lists) has one row for each element of the list, with the other
-//! columns repeated.
+//! A select that reads a [column of lists](super::lists) has one row for each element of the innermost list, with the
+//! other columns repeated.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,9 +19,10 @@ use datafusion::common::{DFSchema, DataFusionError, SchemaError};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::lists::{Elements, list_of};
+use super::lists::{Elements, depth_of, list_of};
 use super::{Error, Session};
 use crate::model::diagnostic::closest;
+use crate::model::path::{self, Positions};
 
 /// The name by which a select reads the file.
 pub const FILE: &str = "source";
@@ -41,7 +42,7 @@ pub enum MappingError {
     NotExact(String),
     #[error("`{0}` can return another result each time")]
     Volatile(String),
-    #[error("the select reads the elements of `{0}[]` and of `{1}[]`, expected one list")]
+    #[error("the select reads the elements of `{0}[]` and of `{1}[]`, expected one list, or lists within each other")]
     SeveralLists(String, String),
 }
 
@@ -73,10 +74,10 @@ pub struct Mapping {
 struct Branch {
     condition: Option<Arc<dyn PhysicalExpr>>,
     columns: Vec<Arc<dyn PhysicalExpr>>,
-    /// The path of the list whose elements are the rows of the select.
+    /// The path of the innermost list whose elements are the rows of the select.
     list: Option<String>,
-    /// Whether the record id is a field of the element.
-    has_own_id: bool,
+    /// The number of lists through which the record id leads.
+    id_depth: usize,
     /// Whether the select reads each column of the file.
     reads: Vec<bool>,
 }
@@ -86,19 +87,19 @@ struct Branch {
 pub struct MappedFrom {
     pub row: usize,
     branch: usize,
-    /// The position in the list, counted from zero. `None` if the select reads no list.
-    position: Option<u32>,
+    /// The positions of the element. `None` if the select reads no list.
+    positions: Option<Positions>,
 }
 
 /// The element of a list from which a row of the result comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MappedElement<'m> {
-    /// The path of the list.
+    /// The path of the innermost list.
     pub list: &'m str,
-    /// The position in the list, counted from zero.
-    pub position: u32,
-    /// Whether the record id is a field of the element.
-    pub has_own_id: bool,
+    /// The positions in the list, and in the lists around it.
+    pub positions: Positions,
+    /// The number of lists through which the record id leads.
+    pub id_depth: usize,
 }
 
 /// The result of a mapping for the rows of a batch.
@@ -169,7 +170,14 @@ impl Mapping {
     pub fn element(&self, origin: MappedFrom) -> Option<MappedElement<'_>> {
         let branch = self.branches.get(origin.branch)?;
         let list = branch.list.as_deref()?;
-        Some(MappedElement { list, position: origin.position?, has_own_id: branch.has_own_id })
+        Some(MappedElement { list, positions: origin.positions?, id_depth: branch.id_depth })
+    }
+
+    /// Whether one of the selects reads none of some columns of the file.
+    pub fn has_select_without(&self, is_of_columns: impl Fn(usize) -> bool) -> bool {
+        let reads_any =
+            |branch: &Branch| (0..).zip(&branch.reads).any(|(column, reads)| *reads && is_of_columns(column));
+        !self.branches.iter().all(reads_any)
     }
 
     /// Converts a column to text if the selects of a union give it different types. Every value can be read from text.
@@ -231,7 +239,7 @@ impl Mapping {
                 let one = Expanded { batch: expanded.batch.slice(index, 1), origin: vec![*origin] };
                 match branch.mapped(&one, &self.schema) {
                     Ok(part) => of_row.push(part),
-                    Err(error) if origin.position.is_some() => of_elements.push((*origin, Error::plain(&error))),
+                    Err(error) if origin.positions.is_some() => of_elements.push((*origin, Error::plain(&error))),
                     Err(error) => {
                         failed.push((*origin, Error::plain(&error)));
                         return Ok(());
@@ -274,7 +282,7 @@ impl Branch {
             condition: select.condition.map(compiled).transpose()?,
             columns: select.columns.iter().map(compiled).collect::<Result<_, _>>()?,
             list: None,
-            has_own_id: false,
+            id_depth: 0,
             reads: Vec::new(),
         })
     }
@@ -287,19 +295,18 @@ impl Branch {
         file: &SchemaRef,
         record_id: Option<usize>,
     ) -> Result<(), MappingError> {
-        let list_read_by = |expr: &Expr| -> Vec<&str> {
+        let lists_read_by = |expr: &Expr| -> Vec<&str> {
             let names = expr.column_refs().into_iter().map(|column| column.name.as_str());
             names.filter_map(|name| list_of(file.field_with_name(name).ok()?)).collect()
         };
         let all = || select.condition.into_iter().chain(select.columns);
-        let lists: BTreeSet<&str> = all().flat_map(list_read_by).collect();
-        let mut lists = lists.into_iter();
-        if let (Some(first), Some(second)) = (lists.next(), lists.next()) {
-            return Err(MappingError::SeveralLists(first.to_owned(), second.to_owned()));
-        }
-        self.list = all().flat_map(list_read_by).next().map(str::to_owned);
-        self.has_own_id =
-            record_id.and_then(|column| select.columns.get(column)).is_some_and(|id| !list_read_by(id).is_empty());
+        let lists: BTreeSet<&str> = all().flat_map(lists_read_by).collect();
+        let list = path::innermost(lists)
+            .map_err(|(first, second)| MappingError::SeveralLists(first.to_owned(), second.to_owned()))?;
+        self.list = list.map(str::to_owned);
+        let lists_of_id = record_id.and_then(|column| select.columns.get(column)).map(lists_read_by);
+        let depths = lists_of_id.into_iter().flatten().map(|list| path::depth_of(list) + 1);
+        self.id_depth = depths.max().unwrap_or(0);
         let reads = |name: &str| all().any(|expr| expr.column_refs().iter().any(|column| column.name == name));
         self.reads = file.fields().iter().map(|field| reads(field.name())).collect();
         Ok(())
@@ -308,7 +315,7 @@ impl Branch {
     /// The rows of the select: one for each row of the batch, or one for each element of the list.
     fn expanded(&self, batch: &RecordBatch, branch: usize) -> Result<Expanded, arrow::error::ArrowError> {
         let Some(list) = &self.list else {
-            let origin = |row: usize| MappedFrom { row, branch, position: None };
+            let origin = |row: usize| MappedFrom { row, branch, positions: None };
             return Ok(Expanded { batch: batch.clone(), origin: (0..batch.num_rows()).map(origin).collect() });
         };
         let schema = batch.schema();
@@ -318,21 +325,20 @@ impl Branch {
         let Some(lists) = lists.and_then(|lists| lists.as_list_opt::<i32>()) else {
             return Err(arrow::error::ArrowError::SchemaError(format!("there is no column of the list `{list}`")));
         };
-        let elements = Elements::of(lists);
+        let elements = Elements::of(lists, path::depth_of(list) + 1);
         let count = elements.positions().len();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
         let planned = with_elements(&schema);
         for ((column, field), (planned, is_read)) in
             batch.columns().iter().zip(schema.fields()).zip(planned.fields().iter().zip(&self.reads))
         {
-            columns.push(match column.as_list_opt::<i32>().filter(|_| list_of(field).is_some()) {
-                _ if !is_read => new_null_array(planned.data_type(), count),
-                Some(lists) => elements.flatten(lists)?,
-                None => elements.repeat(column)?,
+            columns.push(match is_read {
+                true => elements.flatten(column, depth_of(field))?,
+                false => new_null_array(planned.data_type(), count),
             });
         }
         let origin = elements.rows().zip(elements.positions());
-        let origin = origin.map(|(row, position)| MappedFrom { row, branch, position: *position }).collect();
+        let origin = origin.map(|(row, positions)| MappedFrom { row, branch, positions: *positions }).collect();
         // A column that the select does not read may be null, whatever the file states.
         let fields: Vec<Field> =
             planned.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
@@ -348,7 +354,7 @@ impl Branch {
                 is_selected = selected.iter().map(|selected| selected == Some(true)).collect();
             }
         }
-        let is_element = |origin: &MappedFrom| self.list.is_none() || origin.position.is_some();
+        let is_element = |origin: &MappedFrom| self.list.is_none() || origin.positions.is_some();
         let selected = || origin.iter().zip(&is_selected).filter(|(_, selected)| **selected).map(|(origin, _)| *origin);
         let empty_rows = selected().filter(|origin| !is_element(origin)).map(|from| (from.row, from.branch)).collect();
         let kept: Vec<MappedFrom> = selected().filter(is_element).collect();
@@ -369,11 +375,15 @@ impl Branch {
 
 /// The columns of a file from the view of a select: an element in place of each list.
 fn with_elements(file: &SchemaRef) -> SchemaRef {
-    let fields = file.fields().iter().map(|field| match field.data_type() {
-        DataType::List(element) if list_of(field).is_some() => {
-            Arc::new(Field::new(field.name(), element.data_type().clone(), true))
+    let fields = file.fields().iter().map(|field| match depth_of(field) {
+        0 => Arc::clone(field),
+        depth => {
+            let kind = (0..depth).fold(field.data_type(), |kind, _| match kind {
+                DataType::List(element) => element.data_type(),
+                other => other,
+            });
+            Arc::new(Field::new(field.name(), kind.clone(), true))
         }
-        _ => Arc::clone(field),
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
@@ -561,7 +571,8 @@ mod tests {
             let cell = |row: usize, column: &ArrayRef| array_value_to_string(column, row).unwrap();
             let place = |origin: MappedFrom| match mapping.element(origin) {
                 Some(element) => {
-                    format!("{}: {}[{}] {}", origin.row, element.list, element.position, element.has_own_id)
+                    let place = path::element_path(element.list, element.positions);
+                    format!("{}: {place} {}", origin.row, element.id_depth)
                 }
                 None => origin.row.to_string(),
             };
@@ -580,12 +591,12 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "0: m[0] false | a x",
-                "0: m[1] false | a y",
+                "0: m[0] 0 | a x",
+                "0: m[1] 0 | a y",
                 "0 | a flat",
                 "1 | b flat",
                 "2 | c flat",
-                "3: m[0] false | d z",
+                "3: m[0] 0 | d z",
                 "3 | d flat"
             ]
         );
@@ -593,8 +604,8 @@ mod tests {
         // An element that cannot be computed does not affect the other elements.
         let size = "CAST(\"m[].size\" AS DECIMAL(28,9)) * 2";
         let (rows, failed, without) = mapped(&format!("SELECT id || \"m[].name\" AS record_id, {size} FROM source"));
-        assert_eq!(rows, ["0: m[0] true | ax 2.000000000", "3: m[0] true | dz 6.000000000"]);
-        assert_eq!((failed, without.len()), (vec!["0: m[1] true".to_owned()], 2));
+        assert_eq!(rows, ["0: m[0] 1 | ax 2.000000000", "3: m[0] 1 | dz 6.000000000"]);
+        assert_eq!((failed, without.len()), (vec!["0: m[1] 1".to_owned()], 2));
         // If a select without a list fails, its row has no records.
         let (rows, failed, _) =
             mapped("SELECT \"m[].name\" AS name FROM source UNION ALL SELECT arrow_cast(id, 'Int8') FROM source");

@@ -19,7 +19,7 @@ use crate::intake::formats::json::{JsonError, Selection, Value};
 use crate::intake::formats::json_objects;
 use crate::intake::formats::json_objects::ObjectReader;
 use crate::intake::formats::json_template::JsonTemplates;
-use crate::intake::formats::nested::{ElementPlace, name_of_list};
+use crate::intake::formats::nested::{ElementPlace, name_of_list, raw_of_place};
 use crate::intake::formats::unit::canonical_unit;
 use crate::intake::formats::{messagepack, quantity, timestamp, usage_columns};
 use crate::intake::record::{IdField, ReadCounts, Record, RecordSink, Rejection, SampleKind};
@@ -27,7 +27,7 @@ use crate::intake::rejection_reason::Reason;
 use crate::model::evidence::Evidence;
 use crate::model::identifier::{self, canonical_id};
 use crate::model::meter::FieldPath;
-use crate::model::path::{self, Path};
+use crate::model::path::{self, Path, Positions, place_of_list};
 
 /// Passes every sample of a file to the sink. Only an error of the source itself stops the reading early.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
@@ -113,15 +113,23 @@ const SAMPLES: &str = "samples";
 /// A list whose elements are records.
 #[derive(Debug)]
 struct ElementList {
+    /// The path of the list.
     name: String,
-    /// The slot of the list.
+    /// The lists on the path: the outermost list, the list inside of its elements, and so on.
+    levels: Vec<ElementLevel>,
+    /// The number of lists through which the path of the record id leads.
+    id_depth: usize,
+}
+
+/// One of the lists on the path of an [`ElementList`].
+#[derive(Debug)]
+struct ElementLevel {
+    /// The slot of the list among the values around it.
     slot: usize,
     /// The selected values of an element.
     selection: Selection,
-    /// The slot of each selected value among the slots of the whole record.
-    slots: Vec<usize>,
-    /// Whether the record id is a field of the element.
-    has_own_id: bool,
+    /// The slot of each selected value in an element, and among the slots of the whole record.
+    slots: Vec<(usize, usize)>,
 }
 
 /// The selected paths of a record.
@@ -134,16 +142,14 @@ impl Paths {
     fn new(list: Option<&str>) -> Self {
         let mut selection = Selection::default();
         let list = list.and_then(|name| {
-            let Path(steps) = Path::parse(name).ok()?;
-            let slot = selection.add_steps(&steps);
-            let list = ElementList {
-                name: name.to_owned(),
-                slot,
-                selection: Selection::default(),
-                slots: Vec::new(),
-                has_own_id: false,
-            };
-            Some(list)
+            let path = Path::parse(name).ok()?;
+            let mut levels: Vec<ElementLevel> = Vec::new();
+            for steps in path.levels() {
+                let around = levels.last_mut().map_or(&mut selection, |level| &mut level.selection);
+                let slot = around.add_list(steps);
+                levels.push(ElementLevel { slot, selection: Selection::default(), slots: Vec::new() });
+            }
+            Some(ElementList { name: name.to_owned(), levels, id_depth: 0 })
         });
         Self { selection, list }
     }
@@ -156,17 +162,17 @@ impl Paths {
         }
         // A key that is not a path, such as `cost[EUR]`, is a plain key.
         let Ok(path) = Path::parse(&name) else { return self.selection.add(keys.iter().copied()) };
-        let Some((_, inside)) = path.split() else { return self.selection.add_steps(&path.0) };
-        match &mut self.list {
-            Some(list) if path::list_of(&name) == Some(&list.name) => {
-                let slot = list.selection.add_steps(inside);
-                if slot == list.slots.len() {
-                    list.slots.push(self.selection.reserve());
-                }
-                list.slots[slot]
-            }
-            _ => self.selection.reserve(),
+        let Some(list_of_path) = path::list_of(&name) else { return self.selection.add_steps(&path.0) };
+        let of_list = self.list.as_mut().filter(|list| path::is_within(&list.name, list_of_path));
+        let level = of_list.and_then(|list| list.levels.get_mut(path::depth_of(list_of_path)));
+        let Some((level, inside)) = level.zip(path.levels().last()) else { return self.selection.reserve() };
+        let slot = level.selection.add_steps(inside);
+        if let Some((_, of_record)) = level.slots.iter().find(|(inside, _)| *inside == slot) {
+            return *of_record;
         }
+        let of_record = self.selection.reserve();
+        level.slots.push((slot, of_record));
+        of_record
     }
 }
 
@@ -238,7 +244,8 @@ impl Wanted {
         }
         let Paths { selection, mut list } = selected;
         if let Some(list) = &mut list {
-            list.has_own_id = record_id.slots.iter().any(|slot| list.slots.contains(slot));
+            let is_id = |level: &ElementLevel| level.slots.iter().any(|(_, slot)| record_id.slots.contains(slot));
+            list.id_depth = list.levels.iter().rposition(is_id).map_or(0, |level| level + 1);
         }
         Self {
             record: spelling.record,
@@ -428,11 +435,8 @@ impl<S: RecordSink> Reader<'_, S> {
             return self.message(line, text, text.as_bytes());
         }
         let result = if text.starts_with('{') {
-            match &self.wanted.list {
-                Some(list) => {
-                    let name = list.name.clone();
-                    return self.elements(sample, &name, line, text);
-                }
+            match self.wanted.list {
+                Some(_) => return self.elements(sample, line, text),
                 None => self.record(&sample, line, text.as_bytes(), None),
             }
         } else {
@@ -446,32 +450,54 @@ impl<S: RecordSink> Reader<'_, S> {
     }
 
     /// Reads the elements of a list as records.
-    fn elements(&mut self, mut sample: Sample<'_>, name: &str, line: u64, text: &str) -> Result<(), JsonError> {
-        let Some(list) = &self.wanted.list else { return Ok(()) };
-        let (slot, slots, has_own_id) = (list.slot, list.slots.clone(), list.has_own_id);
-        let elements = match &sample.0[slot] {
+    fn elements<'t>(&mut self, mut sample: Sample<'t>, line: u64, text: &'t str) -> Result<(), JsonError> {
+        let Some(list) = self.wanted.list.take() else { return Ok(()) };
+        let outermost = list.levels.first().and_then(|level| sample.0[level.slot].clone());
+        let result = self.elements_of(&list, outermost, Positions::default(), &mut sample, (line, text));
+        self.wanted.list = Some(list);
+        result
+    }
+
+    /// Reads the elements of a list that is at some positions in the lists around it.
+    fn elements_of<'t>(
+        &mut self,
+        list: &ElementList,
+        value: Option<Value<'t>>,
+        outer: Positions,
+        sample: &mut Sample<'t>,
+        (line, text): (u64, &'t str),
+    ) -> Result<(), JsonError> {
+        let depth = outer.as_slice().len();
+        let Some(level) = list.levels.get(depth) else { return Ok(()) };
+        let elements = match value {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::List(elements)) => json::elements(elements)?,
-            Some(_) => {
-                let detail = format!("the `{name}` is not a list, expected a list");
-                self.reject(Reason::Malformed, detail, line, text.as_bytes());
+            Some(Value::List(elements)) => json::list_elements(elements)?,
+            Some(other) => {
+                let name = list.name.match_indices("[]").nth(depth).map_or(&*list.name, |(end, _)| &list.name[..end]);
+                let place = place_of_list(name, outer);
+                let detail = format!("the `{place}` is {}, expected a list", other.kind());
+                self.reject(Reason::Malformed, detail, line, &raw_of_place(&place, text.as_bytes()));
                 return Ok(());
             }
         };
         if elements.is_empty() {
             self.counts.read += 1;
             let source_meter = sample.stated(&self.wanted.name.slots).filter(|name| !self.sink.is_metered(name));
-            self.sink.unmetered(source_meter.unwrap_or(&name_of_list(name)));
+            self.sink.unmetered(source_meter.unwrap_or(&name_of_list(&list.name)));
         }
         let mut found = Vec::new();
         for (element, position) in elements.into_iter().zip(0..) {
-            let Some(list) = &self.wanted.list else { continue };
-            json::select(element, &list.selection, &mut found)?;
-            for (slot, value) in slots.iter().zip(found.drain(..)) {
-                sample.0[*slot] = value;
+            json::select(element, &level.selection, &mut found)?;
+            for (inside, slot) in &level.slots {
+                sample.0[*slot] = found[*inside].clone();
             }
-            let place = ElementPlace { list: name, position, has_own_id };
-            match self.record(&sample, line, text.as_bytes(), Some(place)) {
+            let positions = outer.followed_by(position);
+            if let Some(inner) = list.levels.get(depth + 1) {
+                self.elements_of(list, found[inner.slot].take(), positions, sample, (line, text))?;
+                continue;
+            }
+            let place = ElementPlace { list: &list.name, positions, id_depth: list.id_depth };
+            match self.record(sample, line, text.as_bytes(), Some(place)) {
                 Ok(()) => self.counts.read += 1,
                 Err((reason, detail)) => {
                     self.reject(reason, place.detail(&detail), line, &place.raw(text.as_bytes()));

@@ -18,7 +18,7 @@ use std::io::{self, BufRead};
 use super::ceilometer::{Spelling, Wanted, read_wanted};
 use super::compression::Decoded;
 use crate::intake::record::{ReadCounts, RecordSink};
-use crate::model::path::list_of;
+use crate::model::path::{innermost, list_of};
 
 const DATA: &str = "data";
 
@@ -46,7 +46,9 @@ pub fn read<R: BufRead>(
         paths => paths,
     };
     let (meter, record_id) = (or_attribute("meter", "type"), or_attribute("record_id", "id"));
-    let list = columns.values().find_map(|path| list_of(path)).map(|list| format!("{DATA}.{list}"));
+    // The configuration was checked: the lists are within each other.
+    let list = innermost(columns.values().filter_map(|path| list_of(path))).ok().flatten();
+    let list = list.map(|list| format!("{DATA}.{list}"));
     let all = [quantity, unit, resource_id, project_id, meter, record_id];
     let keys: Vec<Vec<Vec<&str>>> =
         all.iter().map(|paths| paths.iter().map(|path| path.iter().map(String::as_str).collect()).collect()).collect();
@@ -134,7 +136,8 @@ mod tests {
                 + &event("2", r#"{"m": []}"#)
                 + &event("3", "{}")
                 + &event("4", r#"{"m": {"n": "x", "q": 1}}"#)
-                + &event("5", r#"{"m": [{"n": "y", "q": "2", "flavor": [7]}]}"#);
+                + &event("5", r#"{"m": [{"n": "y", "q": "2", "flavor": [7]}]}"#)
+                + &event("6", r#"{"m": "x"}"#);
         let columns = [("meter", "m[].n"), ("quantity", "m[].q")];
         let columns = columns.map(|(column, path)| (column.to_owned(), path.to_owned())).into();
         let mut sink = TestSink::new(&["m[].z", "region", "m[0].n", "other[].z"]);
@@ -148,19 +151,22 @@ mod tests {
                 format!("{} {} {id} {} {}", record.source_meter, record.quantity, record.line, fields.join(" "))
             })
             .collect();
-        assert_eq!(records, ["x 1 s 1[0] 1 a eu x -", "x 1.5 s 1[2] 1 - eu x -", "y 2 s 5[0] 5 - - y -"]);
+        assert_eq!(
+            records,
+            ["x 1 s 1[0] 1 a eu x -", "x 1.5 s 1[2] 1 - eu x -", "x 1 s 4[0] 4 - - x -", "y 2 s 5[0] 5 - - y -"]
+        );
         let rejected: Vec<_> =
             sink.rejected.iter().map(|(reason, detail, line)| (*reason, &detail[..], *line)).collect();
         assert_eq!(
             rejected,
             [
                 (Reason::MissingField, "the event has no `data.m[].q`, in `data.m[1]`", 1),
-                (Reason::Malformed, "the `data.m` is not a list, expected a list", 4),
+                (Reason::Malformed, "the `data.m` is a text, expected a list", 6),
             ]
         );
         assert!(sink.rejected_raw[0].starts_with(b"data.m[1] of {\"specversion\""));
         assert_eq!(sink.unmetered, ["data.m[]"; 2]);
-        assert_eq!(counts.read, 3 + 2 + 2);
+        assert_eq!(counts.read, 4 + 2 + 2);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Node {
     /// The selected elements of an array, by their position.
     elements: Vec<(usize, usize)>,
     slot: Option<usize>,
+    /// Whether the value is read as a list. An object is then a list of one element.
+    is_list: bool,
 }
 
 impl Default for Selection {
@@ -78,6 +80,13 @@ impl Selection {
             };
         }
         self.slot_of(at)
+    }
+
+    /// As [`Self::add_steps`], for the path of a list whose elements are read by [`list_elements`].
+    pub fn add_list(&mut self, steps: &[Step]) -> usize {
+        let slot = self.add_steps(steps);
+        self.nodes.iter_mut().filter(|node| node.slot == Some(slot)).for_each(|node| node.is_list = true);
+        slot
     }
 
     /// A further slot, which [`select`] leaves empty.
@@ -136,9 +145,9 @@ impl Node {
         self.slot
     }
 
-    /// Whether single elements of an array are selected.
-    pub(crate) fn has_elements(&self) -> bool {
-        !self.elements.is_empty()
+    /// Whether a list is selected, or single elements of a list.
+    pub(crate) fn selects_list(&self) -> bool {
+        self.is_list || !self.elements.is_empty()
     }
 }
 
@@ -150,7 +159,7 @@ pub enum Value<'a> {
     /// As written, including `NaN` and `Infinity`.
     Number(&'a str),
     Text(Cow<'a, str>),
-    /// An array, as written.
+    /// An array, or an object in place of a list, as written.
     List(&'a str),
     /// An object.
     Nested,
@@ -164,6 +173,18 @@ impl Value<'_> {
             Self::Number(text) => Some(text),
             Self::Bool(value) => Some(if *value { "true" } else { "false" }),
             Self::Null | Self::List(_) | Self::Nested => None,
+        }
+    }
+
+    /// The kind of the value in messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Nested => "an object",
         }
     }
 }
@@ -192,6 +213,12 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     }
     jiter.finish()?;
     Ok(found)
+}
+
+/// As [`elements`], for the text of a [`Value::List`]. Some converters write a list of one element as this element, so
+/// an object is a list of one element.
+pub fn list_elements(text: &str) -> Result<Vec<&str>, JsonError> {
+    if text.starts_with('{') { Ok(vec![text]) } else { elements(text) }
 }
 
 /// Checks that `text` is one JSON object and returns the names and texts of its members, in their order.
@@ -231,12 +258,22 @@ struct Reader<'a, 's> {
     found: &'s mut Vec<Option<Value<'a>>>,
 }
 
-impl Reader<'_, '_> {
+impl<'a> Reader<'a, '_> {
     /// Reads a value and stores it if it is selected. The recursion follows only the selected paths, so its depth does
     /// not depend on the text.
     fn value(&mut self, first: Peek, node: &Node) -> JiterResult<()> {
         let start = self.jiter.current_index();
         let value = match first {
+            Peek::Object if node.selects_list() => {
+                if node.children.is_empty() {
+                    self.jiter.known_skip(first)?
+                } else {
+                    self.members(node)?
+                }
+                let object = &self.text[start..self.jiter.current_index()];
+                self.only_element(object, node)?;
+                Value::List(object)
+            }
             Peek::Object if !node.children.is_empty() => {
                 self.members(node)?;
                 Value::Nested
@@ -279,6 +316,14 @@ impl Reader<'_, '_> {
             self.found[slot] = Some(value);
         }
         Ok(())
+    }
+
+    /// Reads an object in place of a list: the object is the first element.
+    fn only_element(&mut self, object: &'a str, node: &Node) -> JiterResult<()> {
+        let Some((_, child)) = node.elements.iter().find(|(position, _)| *position == 0) else { return Ok(()) };
+        let mut reader = Reader { text: object, jiter: begin(object), nodes: self.nodes, found: &mut *self.found };
+        let first = reader.jiter.peek()?;
+        reader.value(first, &self.nodes[*child])
     }
 
     fn elements(&mut self, node: &Node) -> JiterResult<()> {
@@ -370,7 +415,7 @@ mod tests {
     #[test]
     fn elements_are_found_by_their_position() {
         let text = r#"{"a": [1, {"b": "x"}, [2, 3]], "c": {"d": [[7], null]}, "e": {"b": 5}}"#;
-        let paths = ["a", "a[0]", "a[1].b", "a[2][1]", "a[3]", "c.d[0]", "c.d[1]", "e[0]", "a[0].b"];
+        let paths = ["a", "a[0]", "a[1].b", "a[2][1]", "a[3]", "c.d[0]", "c.d[1]", "e[0].b", "e[1].b", "e.b", "a[0].b"];
         let mut selection = Selection::default();
         let slots = paths.map(|path| selection.add_steps(&crate::model::path::Path::parse(path).unwrap().0));
         let mut found = Vec::new();
@@ -383,7 +428,10 @@ mod tests {
             None,
             Some(Value::List("[7]")),
             Some(Value::Null),
+            // An object is a list of one element.
+            Some(Value::Number("5")),
             None,
+            Some(Value::Number("5")),
             None,
         ];
         assert_eq!(slots.map(|slot| found[slot].clone()), expected);

@@ -100,6 +100,10 @@ impl JsonTemplate {
         depth: u32,
     ) -> Option<()> {
         let slot = node.and_then(Node::slot);
+        // A template does not look into lists.
+        if node.is_some_and(Node::selects_list) && matches!(first, Peek::Array | Peek::Object) {
+            return None;
+        }
         if first == Peek::Object {
             if depth == MAX_DEPTH {
                 return None;
@@ -113,10 +117,6 @@ impl JsonTemplate {
                 key = jiter.next_key().ok()?;
             }
             return Some(());
-        }
-        // A template does not look into arrays.
-        if first == Peek::Array && node.is_some_and(Node::has_elements) {
-            return None;
         }
         let start = jiter.current_index();
         jiter.known_skip(first).ok()?;

@@ -12,18 +12,19 @@ use arrow::error::ArrowError;
 
 use crate::intake::formats::parquet_texts::float_texts;
 use crate::model::identifier::canonical_id;
-use crate::model::path::{self, Path, Step};
+use crate::model::path::{self, MOST_LISTS, Path, Positions, Step, element_path};
 use crate::query::lists::LIST;
 
 /// The place of a record that is an element of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ElementPlace<'l> {
-    /// The path of the list.
+    /// The path of the innermost list.
     pub list: &'l str,
-    /// The position in the list, counted from zero.
-    pub position: u32,
-    /// Whether the record id is a field of the element. Otherwise all elements of a list have the same record id.
-    pub has_own_id: bool,
+    /// The positions in the list, and in the lists around it.
+    pub positions: Positions,
+    /// The number of lists through which the path of the record id leads. The elements of the other lists have the same
+    /// delivered record id.
+    pub id_depth: usize,
 }
 
 impl ElementPlace<'_> {
@@ -32,22 +33,28 @@ impl ElementPlace<'_> {
     /// Without a record id, the resource and the time take its place.
     pub fn record_id<'i>(self, delivered: Option<&'i str>, resource_id: &str, measured_at: i64) -> Cow<'i, str> {
         match delivered {
-            Some(id) if self.has_own_id => canonical_id(id),
-            Some(id) => format!("{}[{}]", canonical_id(id), self.position).into(),
-            None => format!("{resource_id} {measured_at}[{}]", self.position).into(),
+            Some(id) => match self.positions.after(self.id_depth) {
+                positions if positions.is_empty() => canonical_id(id),
+                positions => format!("{}{positions}", canonical_id(id)).into(),
+            },
+            None => format!("{resource_id} {measured_at}{}", self.positions.after(0)).into(),
         }
     }
 
     /// The text that is shown with a rejection, and that distinguishes equal elements.
     pub fn raw(self, raw: &[u8]) -> Vec<u8> {
-        let place = format!("{}[{}] of ", self.list, self.position);
-        [place.as_bytes(), raw].concat()
+        raw_of_place(&element_path(self.list, self.positions), raw)
     }
 
     /// The reason for a rejection, with the place of the element.
     pub fn detail(self, detail: &str) -> String {
-        format!("{detail}, in `{}[{}]`", self.list, self.position)
+        format!("{detail}, in `{}`", element_path(self.list, self.positions))
     }
+}
+
+/// The text that is shown with the rejection of a part of a record.
+pub fn raw_of_place(place: &str, raw: &[u8]) -> Vec<u8> {
+    [place.as_bytes(), b" of ", raw].concat()
 }
 
 /// The name under which records are counted whose list is absent or empty.
@@ -123,16 +130,21 @@ impl NestedColumn {
                 let name = format!("{}.{}", self.name, field.name());
                 inside(Inner::Field(index), name, field.data_type()).collect(found);
             }
-        } else if let Some(kind) = element_of(&self.kind).filter(|_| !self.steps.contains(&Inner::Each)) {
+        } else if let Some(kind) = element_of(&self.kind).filter(|_| self.depth() < MOST_LISTS) {
             inside(Inner::Each, format!("{}[]", self.name), kind).collect(found);
         } else if !self.steps.is_empty() {
             found.push(self);
         }
     }
 
-    /// The path of the list to whose elements the column leads.
+    /// The innermost list to whose elements the column leads.
     pub fn list(&self) -> Option<&str> {
         self.steps.contains(&Inner::Each).then(|| path::list_of(&self.name)).flatten()
+    }
+
+    /// The number of lists to whose elements the column leads.
+    pub fn depth(&self) -> usize {
+        self.steps.iter().filter(|step| **step == Inner::Each).count()
     }
 
     /// The type of a value. Floats are read as texts.
@@ -142,28 +154,25 @@ impl NestedColumn {
 
     /// The field of the column that [`Self::read`] returns.
     pub fn field(&self) -> Field {
+        let kind = (0..self.depth()).fold(self.kind(), |kind, _| DataType::List(element_field(&kind)));
+        let field = Field::new(&self.name, kind, true);
         match self.list() {
-            Some(list) => Field::new(&self.name, DataType::List(self.element_field()), true)
-                .with_metadata(HashMap::from([(LIST.to_owned(), list.to_owned())])),
-            None => Field::new(&self.name, self.kind(), true),
+            Some(list) => field.with_metadata(HashMap::from([(LIST.to_owned(), list.to_owned())])),
+            None => field,
         }
     }
 
-    fn element_field(&self) -> Arc<Field> {
-        Arc::new(Field::new("element", self.kind(), true))
-    }
-
-    /// The values inside the outermost column. If the path contains `[]`, each row has a list of values.
+    /// The values inside the outermost column. For each `[]` in the path, the values are in lists.
     pub fn read(&self, root: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         let mut values = Arc::clone(root);
-        let mut lists = None;
+        let mut lists = Vec::new();
         for step in &self.steps {
             values = match step {
                 Inner::Field(index) => field_of(&values, *index)?,
                 Inner::Element(position) => element_at(&as_lists(&values)?, *position)?,
                 Inner::Each => {
                     let found = as_lists(&values)?;
-                    lists = Some((found.offsets().clone(), found.nulls().cloned()));
+                    lists.push((found.offsets().clone(), found.nulls().cloned()));
                     Arc::clone(found.values())
                 }
             };
@@ -171,11 +180,17 @@ impl NestedColumn {
         if values.data_type().is_floating() {
             values = Arc::new(float_texts(&values)?);
         }
-        match lists {
-            Some((offsets, nulls)) => Ok(Arc::new(ListArray::try_new(self.element_field(), offsets, values, nulls)?)),
-            None => Ok(values),
+        for (offsets, nulls) in lists.into_iter().rev() {
+            let element = element_field(values.data_type());
+            values = Arc::new(ListArray::try_new(element, offsets, values, nulls)?);
         }
+        Ok(values)
     }
+}
+
+/// The field of the elements in a column of lists.
+pub fn element_field(kind: &DataType) -> Arc<Field> {
+    Arc::new(Field::new("element", kind.clone(), true))
 }
 
 /// The type of the elements of a list.
@@ -230,6 +245,7 @@ mod tests {
     use arrow::util::display::array_value_to_string;
 
     use super::*;
+    use crate::query::lists::Elements;
 
     /// `m` is a list of structs with the name `n` and the float `q`; `s` is a struct with the number `a`.
     fn columns() -> (Schema, [ArrayRef; 2]) {
@@ -279,12 +295,53 @@ mod tests {
 
     #[test]
     fn elements_have_different_ids_that_a_second_delivery_repeats() {
-        let place = |position, has_own_id| ElementPlace { list: "m", position, has_own_id };
-        assert_eq!(place(0, false).record_id(Some("e-1"), "r", 5), "e-1[0]");
-        assert_eq!(place(1, false).record_id(Some("e-1"), "r", 5), "e-1[1]");
-        assert_eq!(place(1, true).record_id(Some("e-1"), "r", 5), "e-1");
-        assert_eq!(place(1, false).record_id(None, "r", 5), "r 5[1]");
-        assert_eq!(place(1, false).raw(b"{}"), b"m[1] of {}");
-        assert_eq!(place(1, false).detail("no `quantity`"), "no `quantity`, in `m[1]`");
+        let place = |positions: [u32; 2], id_depth| ElementPlace {
+            list: "m[].n",
+            positions: positions.into_iter().fold(Positions::default(), Positions::followed_by),
+            id_depth,
+        };
+        assert_eq!(place([0, 1], 0).record_id(Some("e-1"), "r", 5), "e-1[0][1]");
+        assert_eq!(place([1, 0], 0).record_id(Some("e-1"), "r", 5), "e-1[1][0]");
+        assert_eq!(place([1, 0], 1).record_id(Some("e-1"), "r", 5), "e-1[0]");
+        assert_eq!(place([1, 0], 2).record_id(Some("e-1"), "r", 5), "e-1");
+        assert_eq!(place([1, 0], 2).record_id(None, "r", 5), "r 5[1][0]");
+        assert_eq!(place([1, 0], 0).raw(b"{}"), b"m[1].n[0] of {}");
+        assert_eq!(place([1, 0], 0).detail("no `quantity`"), "no `quantity`, in `m[1].n[0]`");
+    }
+
+    /// The lists `a` have elements with a name and a list `b` of numbers. The second row has no list, and an element of
+    /// the first row has an empty one.
+    #[test]
+    fn lists_inside_of_lists_are_flattened_together() {
+        let b = ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>([
+            Some(vec![Some(1), Some(2)]),
+            Some(vec![]),
+            Some(vec![Some(3)]),
+        ]);
+        let b: ArrayRef = Arc::new(b);
+        let names: ArrayRef = Arc::new(StringArray::from(vec!["x", "y", "z"]));
+        let fields = vec![Field::new("name", DataType::Utf8, true), Field::new("b", b.data_type().clone(), true)];
+        let elements = StructArray::new(Fields::from(fields), vec![names, b], None);
+        let element = Arc::new(Field::new("item", elements.data_type().clone(), true));
+        let nulls = Some(NullBuffer::from(vec![true, false, true]));
+        let lists = ListArray::new(element, OffsetBuffer::from_lengths([2, 0, 1]), Arc::new(elements), nulls);
+        let root: ArrayRef = Arc::new(lists);
+        let schema = Schema::new(vec![Field::new("a", root.data_type().clone(), true)]);
+        let all = NestedColumn::all(&schema);
+        let names: Vec<&str> = all.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["a[].name", "a[].b[]"]);
+        let read: Vec<ArrayRef> = all.iter().map(|column| column.read(&root).unwrap()).collect();
+        let found = Elements::of(read[1].as_list(), 2);
+        let places: Vec<_> = found.positions().iter().map(|place| place.map(|place| place.after(0))).collect();
+        let place = |text: &str| Some(text.to_owned());
+        assert_eq!(places, [place("[0][0]"), place("[0][1]"), None, None, place("[0][0]")]);
+        assert_eq!(found.rows().collect::<Vec<_>>(), [0, 0, 0, 1, 2]);
+        let shown = |column: usize, depth: usize| -> Vec<String> {
+            let values = found.flatten(&read[column], depth).unwrap();
+            (0..values.len()).map(|row| array_value_to_string(&values, row).unwrap()).collect()
+        };
+        // An element with an empty list keeps its own fields.
+        assert_eq!(shown(0, 1), ["x", "x", "y", "", "z"]);
+        assert_eq!(shown(1, 2), ["1", "2", "", "", "3"]);
     }
 }

@@ -16,7 +16,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, ListArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit as ArrowUnit};
 use arrow::error::ArrowError;
@@ -40,6 +40,7 @@ use crate::model::dialect::{Clock, Dialect, NumberMarks};
 use crate::model::identifier::canonical_id;
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
+use crate::model::path;
 use crate::query::lists::Elements;
 
 const BATCH_ROWS: usize = 8 * 1024;
@@ -177,16 +178,18 @@ pub(crate) fn nested_columns<'n>(schema: &Schema, wanted: impl Iterator<Item = &
     found
 }
 
-/// The path of the list to whose elements the columns lead.
-fn common_list<'c>(columns: impl Iterator<Item = &'c NestedColumn>) -> Result<Option<String>, UsageError> {
-    let mut common: Option<&NestedColumn> = None;
+/// The path of the innermost list to whose elements the columns lead.
+fn innermost_list<'c>(columns: impl Iterator<Item = &'c NestedColumn>) -> Result<Option<String>, UsageError> {
+    let mut deepest: Option<&NestedColumn> = None;
     for column in columns.filter(|column| column.list().is_some()) {
-        if let Some(first) = common.filter(|first| first.list() != column.list()) {
-            return Err(UsageError::SeveralLists { first: first.name.clone(), second: column.name.clone() });
+        if let Some(first) = deepest {
+            if path::innermost([first, column].into_iter().filter_map(NestedColumn::list)).is_err() {
+                return Err(UsageError::SeveralLists { first: first.name.clone(), second: column.name.clone() });
+            }
         }
-        common = Some(column);
+        deepest = deepest.filter(|first| first.depth() >= column.depth()).or(Some(column));
     }
-    Ok(common.and_then(NestedColumn::list).map(str::to_owned))
+    Ok(deepest.and_then(NestedColumn::list).map(str::to_owned))
 }
 
 /// The read columns of a file, of which at least one is inside a struct or a list.
@@ -198,9 +201,10 @@ struct NestedFile<'d> {
     columns: Vec<(usize, Option<NestedColumn>)>,
     projected: Columns,
     schema: SchemaRef,
-    /// The path of the list whose elements are records.
+    /// The path of the innermost list whose elements are records.
     list: Option<String>,
-    has_own_id: bool,
+    /// The number of lists through which the path of the record id leads.
+    id_depth: usize,
 }
 
 impl<'d> NestedFile<'d> {
@@ -214,7 +218,7 @@ impl<'d> NestedFile<'d> {
         let top_count = schema.fields().len();
         let indices = columns.indices();
         let nested_of = |index: &usize| index.checked_sub(top_count).and_then(|index| nested.get(index));
-        let list = common_list(indices.iter().filter_map(nested_of))?;
+        let list = innermost_list(indices.iter().filter_map(nested_of))?;
         let top = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
         let all: Vec<Field> =
             top.chain(nested.iter().map(|column| Field::new(&column.name, column.kind(), true))).collect();
@@ -230,7 +234,7 @@ impl<'d> NestedFile<'d> {
             columns: indices.iter().map(place).collect(),
             projected: columns.projected(&indices),
             schema: Arc::new(Schema::new(indices.iter().map(|index| all.field(*index).clone()).collect::<Vec<_>>())),
-            has_own_id: columns.record_id.as_ref().and_then(nested_of).is_some_and(|column| column.list().is_some()),
+            id_depth: columns.record_id.as_ref().and_then(nested_of).map_or(0, NestedColumn::depth),
             roots,
             list,
         })
@@ -251,14 +255,14 @@ impl<'d> NestedFile<'d> {
             for row in 0..rows.batch.num_rows() {
                 counts.read += 1;
                 let row_in_batch = elements.as_ref().map_or(row, |elements| elements.row(row));
-                let position = elements.as_ref().and_then(|elements| elements.positions()[row]);
+                let positions = elements.as_ref().and_then(|elements| elements.positions()[row]);
                 let mut origin = RowOrigin { line: line + row_in_batch as u64 + 1, raw: None, element: None };
                 if let Some(list) = &self.list {
-                    let Some(position) = position else {
+                    let Some(positions) = positions else {
                         sink.unmetered(&name_of_list(list));
                         continue;
                     };
-                    origin.element = Some(ElementPlace { list, position, has_own_id: self.has_own_id });
+                    origin.element = Some(ElementPlace { list, positions, id_depth: self.id_depth });
                 }
                 fields.clear();
                 rows.pass_or_reject(row, origin, &mut fields, sink);
@@ -275,22 +279,13 @@ impl<'d> NestedFile<'d> {
             let root = batch.column(*root);
             columns.push(nested.as_ref().map_or_else(|| Ok(Arc::clone(root)), |nested| nested.read(root))?);
         }
-        let lists: Vec<Option<ListArray>> = self
-            .columns
-            .iter()
-            .zip(&columns)
-            .map(|((_, nested), column)| {
-                let has_list = nested.as_ref().is_some_and(|nested| nested.list().is_some());
-                has_list.then(|| column.as_list::<i32>().clone())
-            })
-            .collect();
-        let elements = lists.iter().flatten().next().map(Elements::of);
+        let depths: Vec<usize> =
+            self.columns.iter().map(|(_, nested)| nested.as_ref().map_or(0, NestedColumn::depth)).collect();
+        let deepest = depths.iter().zip(&columns).filter(|(depth, _)| **depth > 0).max_by_key(|(depth, _)| **depth);
+        let elements = deepest.map(|(depth, column)| Elements::of(column.as_list(), *depth));
         if let Some(elements) = &elements {
-            for (column, lists) in columns.iter_mut().zip(&lists) {
-                *column = match lists {
-                    Some(lists) => elements.flatten(lists)?,
-                    None => elements.repeat(column)?,
-                };
+            for (column, depth) in columns.iter_mut().zip(depths) {
+                *column = elements.flatten(column, depth)?;
             }
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;

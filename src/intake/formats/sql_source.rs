@@ -6,14 +6,16 @@
 //!
 //! A value inside objects, structs and lists is a column whose name is its [path](mod@crate::model::path), such as
 //! `"usage.tokens"`. A path to every element of a list (`"measures[].tokens"`) is a [column of
-//! lists](crate::query::lists). A JSON array is also a column with its JSON text.
+//! lists](crate::query::lists). A JSON array is also a column with its JSON text. A JSON object in place of a list is a
+//! list of one element.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
 use ::csv::StringRecord;
-use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder, new_null_array};
+use arrow::array::{ArrayRef, ListArray, RecordBatch, StringBuilder, new_null_array};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -25,15 +27,15 @@ use crate::intake::formats::csv;
 use crate::intake::formats::csv::CsvRows;
 use crate::intake::formats::json_objects;
 use crate::intake::formats::json_objects::ObjectReader;
-use crate::intake::formats::nested::{ElementPlace, NestedColumn, name_of_list};
+use crate::intake::formats::nested::{ElementPlace, NestedColumn, element_field, name_of_list, raw_of_place};
 use crate::intake::formats::parquet::{RowOrigin, Rows, check_types, nested_columns};
 use crate::intake::formats::parquet_texts::float_texts;
 use crate::intake::formats::usage_columns::{Columns, UsageError};
 use crate::intake::record::{ReadCounts, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
 use crate::model::dialect::{Dialect, Suggestion};
-use crate::model::path::{self, Path};
-use crate::query::lists::LIST;
+use crate::model::path::{self, MOST_LISTS, Path, Positions, Step, place_of_list};
+use crate::query::lists::{self, LIST};
 use crate::query::mapping::{MappedFrom, Mapping};
 
 const BATCH_ROWS: usize = 8 * 1024;
@@ -45,6 +47,8 @@ const MAX_FIELDS: usize = 2_000;
 const MAX_DEPTH: usize = 16;
 /// The key of the metadata of a JSON column whose path contains the position of an element.
 const POSITION: &str = "position";
+/// The key of the metadata of a JSON column whose list occurs in no object of the file.
+const ABSENT: &str = "absent";
 
 /// The columns of a CSV file, all as text, and the keys that the file seems to need. `None` if they cannot be
 /// determined.
@@ -95,6 +99,8 @@ fn is_float(kind: &DataType) -> bool {
 }
 
 /// The fields of all objects of a JSON file, all as text. `None` if no object has a field.
+///
+/// A list of the select that occurs in no object has columns [without values](is_absent).
 pub fn schema_of_json<R: BufRead>(decoded: &mut Decoded<R>, select: &str) -> io::Result<Option<SchemaRef>> {
     let names = quoted_names(select);
     let reads_lists = names.iter().any(|name| name.contains('['));
@@ -104,6 +110,16 @@ pub fn schema_of_json<R: BufRead>(decoded: &mut Decoded<R>, select: &str) -> io:
         return Err(io::Error::other(format!("the objects of the file have more than {MAX_FIELDS} different fields")));
     }
     Ok((!found.fields.is_empty()).then(|| found.schema(&names)))
+}
+
+/// Whether a column of [`schema_of_json`] leads to a list that occurs in no object of the file.
+pub fn is_absent(field: &Field) -> bool {
+    field.metadata().contains_key(ABSENT)
+}
+
+/// The columns of a file without the columns of absent lists.
+pub fn without_absent(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().iter().filter(|field| !is_absent(field)).cloned().collect::<Vec<_>>()))
 }
 
 /// The names in double quotes of an SQL text.
@@ -157,68 +173,114 @@ impl Fields {
     /// The columns, sorted by name. `names` are the names of the select, which may contain positions of elements.
     fn schema(self, names: &[String]) -> SchemaRef {
         let Self { fields, of_elements } = self;
-        let mut of_elements = of_elements.unwrap_or_default();
-        let mut positions = BTreeSet::new();
-        let mut added = BTreeSet::new();
+        let of_elements = of_elements.unwrap_or_default();
+        let column = |name: &str, keys: &[(&str, &str)]| {
+            let depth = keys.iter().find(|(key, _)| *key == LIST).map_or(0, |(_, list)| path::depth_of(list) + 1);
+            let kind = (0..depth).fold(DataType::Utf8, |kind, _| DataType::List(element_field(&kind)));
+            let metadata = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            Field::new(name, kind, true).with_metadata(metadata)
+        };
+        let mut columns: BTreeMap<&str, Field> = fields.iter().map(|name| (name.as_str(), column(name, &[]))).collect();
+        for name in &of_elements {
+            let list = path::list_of(name).unwrap_or_default();
+            columns.entry(name).or_insert_with(|| column(name, &[(LIST, list)]));
+        }
         for name in names {
-            if fields.contains(name) || of_elements.contains(name) {
-                continue;
-            }
-            let Ok(path) = Path::parse(name) else { continue };
-            let is_known = |list: &str| fields.contains(list);
+            let Some(path) = Path::parse(name).ok().filter(|_| !columns.contains_key(name.as_str())) else { continue };
             if let Some(list) = path::list_of(name) {
-                // Without any element, the fields of the elements are unknown.
-                let elements = format!("{list}[]");
-                let mut known = of_elements.range(elements.clone()..).take_while(|other| other.starts_with(&elements));
-                if path.has_position() || (is_known(list) && known.next().is_none()) {
-                    added.insert(name.clone());
+                let is_known = path.has_position() || is_known_list(&fields, &of_elements, name, list);
+                let keys = [(LIST, list), (ABSENT, "")];
+                columns.insert(name, column(name, if is_known { &keys[..1] } else { &keys }));
+            } else if path.has_position() {
+                let (list, _) = name.split_once('[').unwrap_or_default();
+                let has_field = |name: &String| name == list || is_inside(name, list);
+                if fields.iter().any(has_field) {
+                    columns.insert(name, column(name, &[(POSITION, "")]));
                 }
-            } else if path.has_position() && name.split_once('[').is_some_and(|(list, _)| is_known(list)) {
-                positions.insert(name.clone());
             }
         }
-        of_elements.extend(added);
-        let element = Arc::new(Field::new("element", DataType::Utf8, true));
-        let of_list = of_elements.iter().filter(|name| !fields.contains(*name)).map(|name| {
-            let list = path::list_of(name).unwrap_or_default().to_owned();
-            let field = Field::new(name, DataType::List(Arc::clone(&element)), true);
-            field.with_metadata(HashMap::from([(LIST.to_owned(), list)]))
-        });
-        let at_position = positions.iter().map(|name| {
-            let metadata = HashMap::from([(POSITION.to_owned(), String::new())]);
-            Field::new(name, DataType::Utf8, true).with_metadata(metadata)
-        });
-        let flat = fields.iter().map(|name| Field::new(name, DataType::Utf8, true));
-        let mut all: Vec<Field> = flat.chain(of_list).chain(at_position).collect();
-        all.sort_by(|left, right| left.name().cmp(right.name()));
-        Arc::new(Schema::new(all))
+        Arc::new(Schema::new(columns.into_values().collect::<Vec<_>>()))
+    }
+}
+
+/// Whether the field is inside of an object.
+fn is_inside(field: &str, object: &str) -> bool {
+    field.strip_prefix(object).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether the elements of a list can have the value at a path, although no element of a list in the file has it. The
+/// value may be in an object in place of a list. If a list is always empty, or never a list, its elements are unknown.
+fn is_known_list(fields: &BTreeSet<String>, of_elements: &BTreeSet<String>, name: &str, list: &str) -> bool {
+    let mut all = fields.iter().chain(of_elements);
+    if all.any(|other| is_with_objects(other, name)) {
+        return true;
+    }
+    // The lists from the outermost to the innermost.
+    let mut lists: Vec<&str> = list.match_indices("[]").map(|(end, _)| &list[..end]).collect();
+    lists.push(list);
+    lists.into_iter().any(|list| {
+        let elements = format!("{list}[]");
+        let is_of_element = |other: &String| other.starts_with(&elements) || is_inside(other, list);
+        (fields.contains(list) || of_elements.contains(list)) && !fields.iter().chain(of_elements).any(is_of_element)
+    })
+}
+
+/// Whether a path of the file is a path of the select, with objects in place of some lists.
+fn is_with_objects(of_file: &str, of_select: &str) -> bool {
+    let (Ok(Path(of_file)), Ok(Path(of_select))) = (Path::parse(of_file), Path::parse(of_select)) else { return false };
+    let mut rest = of_file.as_slice();
+    for step in &of_select {
+        match rest.split_first() {
+            Some((first, after)) if first == step => rest = after,
+            _ if *step == Step::Each => {}
+            _ => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+impl Fields {
+    /// Collects the fields of an object, and those of the elements of its lists. `before` is the path of the object.
+    fn collect(&mut self, text: &str, before: &str, lists: usize) -> Result<(), JsonError> {
+        let mut found = Vec::new();
+        let Self { fields, of_elements } = self;
+        flatten(text, before, 0, &mut |path, value| {
+            let known = match (lists, &mut *of_elements) {
+                (0, _) => &mut *fields,
+                (_, Some(of_elements)) => of_elements,
+                (_, None) => return,
+            };
+            if known.len() <= MAX_FIELDS && !known.contains(path) {
+                known.insert(path.to_owned());
+            }
+            if of_elements.is_some() && value.starts_with('[') {
+                found.push((path.to_owned(), value.to_owned()));
+            }
+        })?;
+        for (path, list) in found {
+            self.collect_elements(&list, &format!("{path}[]"), lists + 1);
+        }
+        Ok(())
+    }
+
+    /// Collects the fields of the elements of a list. Its text is already checked, so that reading it does not fail.
+    fn collect_elements(&mut self, list: &str, elements: &str, lists: usize) {
+        if lists > MOST_LISTS {
+            return;
+        }
+        for element in json::elements(list).unwrap_or_default() {
+            match element.as_bytes().first() {
+                Some(b'{') => drop(self.collect(element, elements, lists)),
+                Some(b'[') => self.collect_elements(element, &format!("{elements}[]"), lists + 1),
+                _ => drop(self.of_elements.as_mut().map(|known| known.insert(elements.to_owned()))),
+            }
+        }
     }
 }
 
 impl ObjectReader for Fields {
     fn object(&mut self, _: u64, text: &str) -> Result<(), JsonError> {
-        let Self { fields, of_elements } = self;
-        let add = |found: &mut BTreeSet<String>, path: &str| {
-            if found.len() <= MAX_FIELDS && !found.contains(path) {
-                found.insert(path.to_owned());
-            }
-        };
-        if text.starts_with('{') {
-            flatten(text, "", 0, &mut |path, value| {
-                add(fields, path);
-                let Some(of_elements) = of_elements.as_mut().filter(|_| value.starts_with('[')) else { return };
-                let elements = format!("{path}[]");
-                // The text is already checked, so that reading it again does not fail.
-                for element in json::elements(value).unwrap_or_default() {
-                    if element.starts_with('{') {
-                        let _ = flatten(element, &elements, 0, &mut |path, _| add(of_elements, path));
-                    } else {
-                        add(of_elements, &elements);
-                    }
-                }
-            })?;
-        }
-        Ok(())
+        if text.starts_with('{') { self.collect(text, "", 0) } else { Ok(()) }
     }
 
     /// Ignores a rejection, because it is reported when the records are read.
@@ -241,7 +303,7 @@ fn flatten(text: &str, before: &str, depth: usize, emit: &mut impl FnMut(&str, &
 /// The builder of a column.
 enum Builder {
     Text(StringBuilder),
-    List(ListBuilder<StringBuilder>),
+    List(ListsBuilder),
     /// The select does not read the column.
     Unread,
 }
@@ -250,7 +312,50 @@ enum Builder {
 enum Cell<'t> {
     Text(Option<&'t str>),
     /// The values of the elements.
-    List(&'t [Option<String>]),
+    List(&'t Tree),
+}
+
+/// The values of a column for the elements of a list.
+#[derive(Debug)]
+enum Tree {
+    /// The value of an element of the innermost list.
+    Value(Option<String>),
+    /// The elements of a list.
+    List(Vec<Tree>),
+}
+
+/// The builder of a column of lists, which are nested to a fixed depth.
+struct ListsBuilder {
+    texts: StringBuilder,
+    /// The end of each list in the values of the next level, beginning with zero. The outermost lists are first.
+    offsets: Vec<Vec<i32>>,
+}
+
+impl ListsBuilder {
+    fn new(depth: usize) -> Self {
+        Self { texts: StringBuilder::new(), offsets: vec![vec![0]; depth] }
+    }
+
+    fn append(&mut self, tree: &Tree, level: usize) {
+        match tree {
+            Tree::Value(text) => self.texts.append_option(text.as_deref()),
+            Tree::List(elements) => {
+                elements.iter().for_each(|element| self.append(element, level + 1));
+                if let Some(offsets) = self.offsets.get_mut(level) {
+                    offsets.push(offsets.last().copied().unwrap_or(0) + elements.len() as i32);
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        let mut values: ArrayRef = Arc::new(self.texts.finish());
+        for offsets in self.offsets.iter_mut().rev() {
+            let ends = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
+            values = Arc::new(ListArray::try_new(element_field(values.data_type()), ends, values, None)?);
+        }
+        Ok(values)
+    }
 }
 
 /// A buffer of rows that are mapped together.
@@ -262,6 +367,8 @@ struct Mapper<'m> {
     builders: Vec<Builder>,
     lines: Vec<u64>,
     raw: Vec<Vec<u8>>,
+    /// The rows whose list is rejected, each with the path of the list.
+    rejected_lists: BTreeSet<(usize, String)>,
     /// The size of `raw` in bytes.
     bytes: usize,
     counts: ReadCounts,
@@ -278,14 +385,13 @@ impl<'m> Mapper<'m> {
         let columns = columns(mapping, dialect, sink)?;
         let builder = |(index, field): (usize, &Arc<Field>)| match field.data_type() {
             _ if !mapping.reads(index) => Builder::Unread,
-            DataType::List(element) => {
-                Builder::List(ListBuilder::new(StringBuilder::new()).with_field(Arc::clone(element)))
-            }
+            DataType::List(_) => Builder::List(ListsBuilder::new(lists::depth_of(field))),
             _ => Builder::Text(StringBuilder::new()),
         };
         let builders = file.fields().iter().enumerate().map(builder).collect();
-        let (lines, raw, counts) = (Vec::new(), Vec::new(), ReadCounts::default());
-        Ok(Self { mapping, dialect, columns, schema: file, builders, lines, raw, bytes: 0, counts })
+        let (lines, raw, rejected_lists) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let counts = ReadCounts::default();
+        Ok(Self { mapping, dialect, columns, schema: file, builders, lines, raw, rejected_lists, bytes: 0, counts })
     }
 
     /// Adds a row of cells, in the order of the columns.
@@ -300,11 +406,9 @@ impl<'m> Mapper<'m> {
             match (builder, cell) {
                 (Builder::Unread, _) => {}
                 (Builder::Text(builder), Cell::Text(text)) => builder.append_option(text),
-                (Builder::List(builder), Cell::List(values)) => {
-                    builder.append_value(values.iter().map(Option::as_deref));
-                }
+                (Builder::List(builder), Cell::List(tree)) => builder.append(tree, 0),
                 (Builder::Text(builder), Cell::List(_)) => builder.append_null(),
-                (Builder::List(builder), Cell::Text(_)) => builder.append_null(),
+                (Builder::List(builder), Cell::Text(_)) => builder.append(&Tree::List(Vec::new()), 0),
             }
         }
         self.lines.push(line);
@@ -315,21 +419,24 @@ impl<'m> Mapper<'m> {
 
     fn flush(&mut self, sink: &mut impl RecordSink) -> Result<(), UsageError> {
         let count = self.lines.len();
-        let column = |(builder, field): (&mut Builder, &Arc<Field>)| -> ArrayRef {
-            match builder {
+        let column = |(builder, field): (&mut Builder, &Arc<Field>)| -> Result<ArrayRef, ArrowError> {
+            Ok(match builder {
                 Builder::Text(builder) => Arc::new(builder.finish()),
-                Builder::List(builder) => Arc::new(builder.finish()),
+                Builder::List(builder) => builder.finish()?,
                 Builder::Unread => new_null_array(field.data_type(), count),
-            }
+            })
         };
-        let columns: Vec<ArrayRef> = self.builders.iter_mut().zip(self.schema.fields()).map(column).collect();
+        let columns = self.builders.iter_mut().zip(self.schema.fields()).map(column);
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>().map_err(io::Error::other)?;
         let (lines, raw) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.raw));
         self.bytes = 0;
         if lines.is_empty() {
             return Ok(());
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(io::Error::other)?;
-        self.map(&batch, &lines, &raw, sink)
+        self.map(&batch, &lines, &raw, sink)?;
+        self.rejected_lists.clear();
+        Ok(())
     }
 
     /// Maps a batch and passes its records to the sink. Without `raw`, a rejection contains the values of the row.
@@ -345,8 +452,8 @@ impl<'m> Mapper<'m> {
         let origin_of = |from: MappedFrom| {
             let element = mapping.element(from).map(|element| ElementPlace {
                 list: element.list,
-                position: element.position,
-                has_own_id: element.has_own_id,
+                positions: element.positions,
+                id_depth: element.id_depth,
             });
             RowOrigin { line: lines[from.row], raw: raw.get(from.row).map(Vec::as_slice), element }
         };
@@ -359,9 +466,13 @@ impl<'m> Mapper<'m> {
             let raw = element.map_or_else(|| raw.to_vec(), |element| element.raw(raw));
             sink.reject(&Rejection { reason: Reason::Malformed, detail, line, raw: &raw });
         }
-        for (_, list) in mapped.without_elements {
-            self.counts.read += 1;
-            sink.unmetered(&name_of_list(&list));
+        for (row, list) in mapped.without_elements {
+            let is_rejected =
+                self.rejected_lists.iter().any(|(other, rejected)| *other == row && path::is_within(&list, rejected));
+            if !is_rejected {
+                self.counts.read += 1;
+                sink.unmetered(&name_of_list(&list));
+            }
         }
         let rows = Rows::new(mapped.batch, &self.columns, self.dialect).map_err(io::Error::other)?;
         let mut fields = Vec::new();
@@ -452,7 +563,7 @@ pub fn read_json<R: BufRead>(
 /// The columns whose paths lead into JSON arrays.
 #[derive(Default)]
 struct JsonLists {
-    /// The values at positions of elements, and the lists.
+    /// The values at positions of elements, and the outermost lists.
     selection: Selection,
     /// The column and slot of each value at the position of an element.
     positions: Vec<(usize, usize)>,
@@ -463,68 +574,121 @@ struct JsonLists {
 struct JsonList {
     /// The path of the array.
     name: String,
-    /// The slot of the array.
+    /// The slot of the array among the values around it.
     slot: usize,
     /// The values within an element.
     selection: Selection,
     /// The column and slot of each value.
     columns: Vec<(usize, usize)>,
+    /// The arrays within an element.
+    inner: Vec<JsonList>,
+}
+
+/// A value in place of a list that is not a list.
+struct NoList {
+    list: String,
+    /// The path of the value, with positions.
+    place: String,
+    detail: String,
+}
+
+/// The values of an object's lists.
+#[derive(Default)]
+struct ListValues {
+    /// The values by column.
+    trees: BTreeMap<usize, Tree>,
+    rejected: Vec<NoList>,
 }
 
 impl JsonLists {
     /// The columns that a select reads.
     fn new(schema: &Schema, mapping: &Mapping) -> Self {
         let mut found = Self::default();
-        let mut by_slot: BTreeMap<usize, JsonList> = BTreeMap::new();
         for (index, field) in schema.fields().iter().enumerate().filter(|(index, _)| mapping.reads(*index)) {
             let metadata = field.metadata();
             let is_nested = metadata.contains_key(LIST) || metadata.contains_key(POSITION);
             let Some(path) = is_nested.then(|| Path::parse(field.name()).ok()).flatten() else { continue };
-            match path.split() {
-                None => found.positions.push((index, found.selection.add_steps(&path.0))),
-                Some((list, inside)) => {
-                    let slot = found.selection.add_steps(list);
-                    let name = path::list_of(field.name()).unwrap_or_default().to_owned();
-                    let new = || JsonList { name, slot, selection: Selection::default(), columns: Vec::new() };
-                    let list = by_slot.entry(slot).or_insert_with(new);
-                    list.columns.push((index, list.selection.add_steps(inside)));
-                }
+            let mut levels: Vec<_> = path.levels().collect();
+            let Some(to_value) = levels.pop() else { continue };
+            let mut ends = field.name().match_indices("[]").map(|(end, _)| field.name()[..end].to_owned());
+            let (mut selection, mut lists) = (&mut found.selection, &mut found.lists);
+            let mut columns = &mut found.positions;
+            for to_list in levels {
+                let slot = selection.add_list(to_list);
+                let known = lists.iter().position(|list| list.slot == slot).unwrap_or_else(|| {
+                    lists.push(JsonList::new(ends.next().unwrap_or_default(), slot));
+                    lists.len() - 1
+                });
+                let list = &mut lists[known];
+                (selection, columns, lists) = (&mut list.selection, &mut list.columns, &mut list.inner);
             }
+            columns.push((index, selection.add_steps(to_value)));
         }
-        found.lists = by_slot.into_values().collect();
         found
     }
 
-    /// Stores the values of an object in the columns. Returns a problem if a value is not a list.
-    fn read(
-        &self,
-        text: &str,
-        values: &mut [Option<String>],
-        elements: &mut BTreeMap<usize, Vec<Option<String>>>,
-    ) -> Result<Option<String>, JsonError> {
+    /// Reads the lists of an object, and stores its values at positions of elements in the columns.
+    fn read(&self, text: &str, values: &mut [Option<String>]) -> Result<ListValues, JsonError> {
+        let mut result = ListValues::default();
         if self.positions.is_empty() && self.lists.is_empty() {
-            return Ok(None);
+            return Ok(result);
         }
-        let (mut found, mut found_inside) = (Vec::new(), Vec::new());
+        let mut found = Vec::new();
         json::select(text, &self.selection, &mut found)?;
         for (column, slot) in &self.positions {
             values[*column] = found[*slot].as_ref().and_then(as_text);
         }
         for list in &self.lists {
-            let texts = match &found[list.slot] {
-                None | Some(Value::Null) => continue,
-                Some(Value::List(text)) => json::elements(text)?,
-                Some(_) => return Ok(Some(format!("the `{}` is not a list, expected a list", list.name))),
-            };
-            for text in texts {
-                json::select(text, &list.selection, &mut found_inside)?;
-                for (column, slot) in &list.columns {
-                    let value = found_inside[*slot].as_ref().and_then(as_text);
-                    elements.entry(*column).or_default().push(value);
-                }
+            let trees = list.read(found[list.slot].as_ref(), Positions::default(), &mut result.rejected)?;
+            result.trees.extend(trees);
+        }
+        Ok(result)
+    }
+}
+
+impl JsonList {
+    fn new(name: String, slot: usize) -> Self {
+        Self { name, slot, selection: Selection::default(), columns: Vec::new(), inner: Vec::new() }
+    }
+
+    /// All columns with elements of this list, or of the lists within it.
+    fn all_columns(&self) -> Vec<usize> {
+        let own = self.columns.iter().map(|(column, _)| *column);
+        own.chain(self.inner.iter().flat_map(Self::all_columns)).collect()
+    }
+
+    /// The values of a list by column. A value that is not a list is added to `rejected`, and has no elements.
+    fn read(
+        &self,
+        value: Option<&Value<'_>>,
+        outer: Positions,
+        rejected: &mut Vec<NoList>,
+    ) -> Result<BTreeMap<usize, Tree>, JsonError> {
+        let elements = match value {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::List(text)) => json::list_elements(text)?,
+            Some(other) => {
+                let place = place_of_list(&self.name, outer);
+                let detail = format!("the `{place}` is {}, expected a list", other.kind());
+                rejected.push(NoList { list: self.name.clone(), place, detail });
+                Vec::new()
+            }
+        };
+        let mut lists: BTreeMap<usize, Vec<Tree>> =
+            self.all_columns().into_iter().map(|column| (column, Vec::with_capacity(elements.len()))).collect();
+        let mut add = |column: usize, tree: Tree| lists.entry(column).or_default().push(tree);
+        let mut found = Vec::new();
+        for (position, element) in (0..).zip(elements) {
+            json::select(element, &self.selection, &mut found)?;
+            for (column, slot) in &self.columns {
+                add(*column, Tree::Value(found[*slot].as_ref().and_then(as_text)));
+            }
+            for inner in &self.inner {
+                let trees = inner.read(found[inner.slot].as_ref(), outer.followed_by(position), rejected)?;
+                trees.into_iter().for_each(|(column, tree)| add(column, tree));
             }
         }
-        Ok(None)
+        Ok(lists.into_iter().map(|(column, elements)| (column, Tree::List(elements))).collect())
     }
 }
 
@@ -568,13 +732,15 @@ impl<S: RecordSink> ObjectReader for JsonRows<'_, '_, S> {
                 values[index] = nested.or_else(|| json::scalar(value).map(|text| text.into_owned()));
             }
         })?;
-        let mut elements = BTreeMap::new();
-        if let Some(problem) = self.lists.read(text, &mut values, &mut elements)? {
-            self.reject(Reason::Malformed, problem, line, text.as_bytes());
-            return Ok(());
+        let ListValues { trees, rejected } = self.lists.read(text, &mut values)?;
+        for NoList { list, place, detail } in rejected {
+            mapper.rejected_lists.insert((mapper.lines.len(), list));
+            self.read += 1;
+            let raw = raw_of_place(&place, text.as_bytes());
+            self.sink.reject(&Rejection { reason: Reason::Malformed, detail, line, raw: &raw });
         }
-        let cells = values.iter().enumerate().map(|(column, text)| match elements.get(&column) {
-            Some(values) => Cell::List(values),
+        let cells = values.iter().enumerate().map(|(column, text)| match trees.get(&column) {
+            Some(tree) => Cell::List(tree),
             None => Cell::Text(text.as_deref()),
         });
         if let Err(error) = mapper.row(cells, line, text.as_bytes(), self.sink) {
@@ -658,11 +824,12 @@ mod tests {
             {"id": "b", "m": []}
             {"id": "c"}
             {"id": "d", "m": null}
-            {"id": "e", "m": {"q": 5}}
-            {"id": "f", "m": [{"name": "y", "q": 2.50}]}"#;
+            {"id": "e", "m": {"name": "z", "q": 5}}
+            {"id": "f", "m": [{"name": "y", "q": 2.50}]}
+            {"id": "g", "m": 5}"#;
         let schema = schema_of_json(&mut open(text.as_bytes()).unwrap(), select).unwrap().unwrap();
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        assert_eq!(names, ["id", "m", "m.q", "m[0].name", "m[]", "m[].name", "m[].q"]);
+        assert_eq!(names, ["id", "m", "m.name", "m.q", "m[0].name", "m[]", "m[].name", "m[].q"]);
         let mapping = mapping(select, &schema);
         let mut sink = TestSink::new(&[]);
         let counts =
@@ -682,6 +849,8 @@ mod tests {
                 ("x", one(), Some("a[0]"), 1),
                 ("x", one(), Some("a[2]"), 1),
                 ("x is first", one(), None, 1),
+                ("z", "5".to_owned(), Some("e[0]"), 5),
+                ("z is first", one(), None, 5),
                 ("y", "2.5".to_owned(), Some("f[0]"), 6),
                 ("y is first", one(), None, 6),
             ]
@@ -690,14 +859,15 @@ mod tests {
         assert_eq!(
             rejected,
             [
-                ("the `m` is not a list, expected a list", 5),
+                ("the `m` is a number, expected a list", 7),
                 ("the row has no `quantity`, in `m[1]`", 1),
-                ("the row has no `meter`, in `m[3]`", 1)
+                ("the row has no `meter`, in `m[3]`", 1),
             ]
         );
+        assert!(sink.rejected_raw[0].starts_with(b"m of {\"id\": \"g\""));
         assert!(sink.rejected_raw[1].starts_with(b"m[1] of {\"id\": \"a\""));
         assert_eq!(sink.unmetered, ["m[]"; 3]);
-        assert_eq!(counts.read, 5 + 3 + 3);
+        assert_eq!(counts.read, 7 + 3 + 3);
     }
 
     #[test]
@@ -705,13 +875,83 @@ mod tests {
         let text = "{\"id\": \"a\", \"m\": []}\n";
         let columns = |select: &str| {
             let schema = schema_of_json(&mut open(text.as_bytes()).unwrap(), select).unwrap().unwrap();
-            schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+            let columns =
+                |schema: &Schema| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+            assert!(columns(&schema).is_sorted());
+            columns(&without_absent(&schema))
         };
-        assert_eq!(
-            columns("SELECT \"m[].q\", \"m[0]\", \"n[].q\", \"n[0]\" FROM source"),
-            ["id", "m", "m[0]", "m[].q"]
-        );
+        let select = "SELECT \"m[].q\", \"m[0]\", \"n[].q\", \"n[0]\", \"m[].n[].q\" FROM source";
+        assert_eq!(columns(select), ["id", "m", "m[0]", "m[].n[].q", "m[].q"]);
         assert_eq!(columns("SELECT id FROM source"), ["id", "m"]);
+    }
+
+    /// The values of a path in the columns of a list are the same, whatever object stands for a list of one element.
+    #[test]
+    fn lists_inside_of_lists_are_read_with_their_positions() {
+        let select = "SELECT \"a[].n\" AS meter, id AS resource_id, '5' AS measured_at, \"a[].b[].q\" AS quantity, \
+                      id AS record_id FROM source";
+        let text = r#"{"id": "1", "a": [{"n": "x", "b": [{"q": 1}, {"q": 2}]}, {"n": "y", "b": []}, {"n": "z", "b": {"q": 3}}]}
+            {"id": "2", "a": {"n": "x", "b": [{"q": 4}, {"r": 5}]}}
+            {"id": "3", "a": [{"n": "x", "b": true}, {"n": "y", "b": [{"q": 6}]}, 7]}
+            {"id": "4", "a": []}"#;
+        let schema = schema_of_json(&mut open(text.as_bytes()).unwrap(), select).unwrap().unwrap();
+        let mapping = mapping(select, &without_absent(&schema));
+        let mut sink = TestSink::new(&[]);
+        let schema = without_absent(&schema);
+        let counts =
+            read_json(&mut open(text.as_bytes()).unwrap(), Some((&mapping, &schema)), &Dialect::default(), &mut sink)
+                .unwrap();
+        let records: Vec<String> = sink
+            .records
+            .iter()
+            .map(|record| {
+                let id = record.record_id.as_deref().unwrap_or_default();
+                format!("{}: {id} {} {}", record.line, record.source_meter, record.quantity)
+            })
+            .collect();
+        assert_eq!(records, ["1: 1[0][0] x 1", "1: 1[0][1] x 2", "1: 1[2][0] z 3", "2: 2[0][0] x 4", "3: 3[1][0] y 6"]);
+        let rejected: Vec<_> = sink.rejected.iter().map(|(_, detail, line)| (&detail[..], *line)).collect();
+        assert_eq!(
+            rejected,
+            [("the `a[0].b` is a boolean, expected a list", 3), ("the row has no `quantity`, in `a[0].b[1]`", 2),]
+        );
+        // The element `7` of the third object has no list either, but a list of this object is rejected.
+        assert_eq!(sink.unmetered, ["a[].b[]"; 2]);
+        assert_eq!(counts.read, 5 + 2 + 2);
+    }
+
+    #[test]
+    fn lists_inside_of_lists_are_read_with_their_positions() {
+        let select = "SELECT \"a[].n\" AS meter, id AS resource_id, '5' AS measured_at, \"a[].b[].q\" AS quantity, \
+                      id AS record_id FROM source";
+        let text = r#"{"id": "1", "a": [{"n": "x", "b": [{"q": 1}, {"q": 2}]}, {"b": []}, {"n": "z", "b": {"q": 3}}]}
+            {"id": "2", "a": {"n": "x", "b": [{"q": 4}, {"r": 5}]}}
+            {"id": "3", "a": [{"n": "x", "b": true}, {"n": "y", "b": [{"q": 6}]}, 7]}
+            {"id": "4", "a": []}"#;
+        let schema = schema_of_json(&mut open(text.as_bytes()).unwrap(), select).unwrap().unwrap();
+        let mapping = mapping(select, &without_absent(&schema));
+        let mut sink = TestSink::new(&[]);
+        let schema = without_absent(&schema);
+        let counts =
+            read_json(&mut open(text.as_bytes()).unwrap(), Some((&mapping, &schema)), &Dialect::default(), &mut sink)
+                .unwrap();
+        let records: Vec<String> = sink
+            .records
+            .iter()
+            .map(|record| {
+                let id = record.record_id.as_deref().unwrap_or_default();
+                format!("{}: {id} {} {}", record.line, record.source_meter, record.quantity)
+            })
+            .collect();
+        assert_eq!(records, ["1: 1[0][0] x 1", "1: 1[0][1] x 2", "1: 1[2][0] z 3", "2: 2[0][0] x 4", "3: 3[1][0] y 6"]);
+        let rejected: Vec<_> = sink.rejected.iter().map(|(_, detail, line)| (&detail[..], *line)).collect();
+        assert_eq!(
+            rejected,
+            [("the `a[0].b` is a boolean, expected a list", 3), ("the row has no `quantity`, in `a[0].b[1]`", 2),]
+        );
+        // The element `7` of the third object has no list either, but a list of this object is rejected.
+        assert_eq!(sink.unmetered, ["a[].b[]"; 2]);
+        assert_eq!(counts.read, 5 + 2 + 2);
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub enum UsageError {
     RepeatedColumn(String),
     #[error("the column `{column}` is of type {found}, expected {expected}")]
     UnsupportedType { column: String, found: String, expected: &'static str },
-    #[error("`{first}` and `{second}` lead to the elements of two lists, expected one list")]
+    #[error(
+        "`{first}` and `{second}` lead to the elements of two lists, expected one list, or lists within each other"
+    )]
     SeveralLists { first: String, second: String },
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -417,8 +417,8 @@ async fn columns_of(file: &mut InputFile, sink: &impl RecordSink) -> Result<Resu
             Diagnostic::error("config::select", message).at(select.place.clone(), "invalid select").hint(hint);
         Misfit { detail, diagnostic }
     };
-    let mapping = match Mapping::new(&select.text, &schema).await {
-        Ok(mapping) => mapping,
+    let (mapping, schema) = match plan(&select.text, schema).await {
+        Ok(planned) => planned,
         Err(error) => {
             let is_of_dialect = !keys.is_empty() && matches!(error, MappingError::UnknownColumn { .. });
             let hint = match is_of_dialect {
@@ -434,6 +434,21 @@ async fn columns_of(file: &mut InputFile, sink: &impl RecordSink) -> Result<Resu
     }
     file.mapping = Some((mapping, schema));
     Ok(Ok(()))
+}
+
+/// Plans a select for the columns of a file. A list that occurs in no object of a JSON file is empty if another select
+/// of a `UNION ALL` can read the file. Otherwise its path is probably misspelled.
+async fn plan(select: &str, schema: SchemaRef) -> Result<(Mapping, SchemaRef), MappingError> {
+    let delivered = sql_source::without_absent(&schema);
+    let error = match Mapping::new(select, &delivered).await {
+        Ok(mapping) => return Ok((mapping, delivered)),
+        Err(error) => error,
+    };
+    let is_absent = |column: usize| sql_source::is_absent(schema.field(column));
+    match Mapping::new(select, &schema).await {
+        Ok(mapping) if mapping.has_select_without(is_absent) => Ok((mapping, schema)),
+        _ => Err(error),
+    }
 }
 
 /// Whether a file is empty, or contains only a byte order mark and blank lines. A damaged file is not blank.
