@@ -50,6 +50,7 @@
 //! | code that belongs to one place, file names, line lengths | `tidy` |
 //! | generated pages, tables of keys, examples and links of the documentation | `docs` |
 //! | sentences and phrases of the documentation | `prose` |
+//! | `conto sql --explain`; which statements each command executes, and which relations it writes | `plans` |
 //! | the outline of a statement's plan, which `contracts` compares | `plan_contract` |
 
 // A module with the remark `// slow` is not part of `./check --fast`.
@@ -82,6 +83,7 @@ mod non_usage_charges; // slow
 mod notifications; // slow
 mod open_months; // slow
 mod plan_contract;
+mod plans; // slow
 mod pricing; // slow
 mod prose;
 mod readers; // slow

@@ -27,6 +27,7 @@ mod rules;
 mod run;
 mod schema;
 mod sql;
+mod statement_plan;
 mod status;
 mod warnings;
 

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::print::grouped;
+use super::statement_plan::{self, PlannedStatement};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::query::persisted_relation;
@@ -13,14 +14,20 @@ use crate::storage::Lake;
 ///
 /// A query cannot change anything. Decimals are exact. Text is in single quotes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"")]
+#[command(after_help = "Examples:\n  conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"\n  \
+    conto sql --explain rated_usage")]
 pub(super) struct SqlCommand {
     /// A SELECT over the relations of the lake
     query: Option<String>,
+
+    /// Print the statement of a relation or check, its optimized logical plan and its physical plan
+    #[arg(long, value_name = "RELATION", conflicts_with = "query")]
+    explain: Option<String>,
 }
 
 impl SqlCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let explained = self.explain.as_deref().map(statement_plan::find).transpose()?;
         let config = context.read_config()?;
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
@@ -34,6 +41,15 @@ impl SqlCommand {
             session.register_files(&statement.name, statement.schema.clone(), &lake, &files)?;
             let summary = statement.summary.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned();
             relations.push(vec![statement.name.clone(), grouped(rows), summary]);
+        }
+        if let Some(statement) = explained {
+            let planned = PlannedStatement::of(&session, statement).await?;
+            if context.printer.is_json() {
+                context.printer.json(&planned);
+            } else {
+                planned.print(&context.printer);
+            }
+            return Ok(());
         }
         match self.query {
             Some(query) => {

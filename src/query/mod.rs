@@ -5,6 +5,7 @@ pub mod expression;
 pub mod lists;
 pub mod mapping;
 pub mod persisted;
+mod plan;
 mod session;
 pub mod statement;
 #[cfg(test)]
@@ -14,5 +15,6 @@ pub use crate::query::persisted::{
     CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, persisted_of, persisted_paths, persisted_relation,
 };
 pub use error::Error;
+pub use plan::StatementPlan;
 pub use session::{Parameters, Session};
-pub use statement::{Statement, statement, statements};
+pub use statement::{Statement, statement, statement_named, statements};

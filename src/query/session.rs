@@ -169,6 +169,11 @@ impl Session {
         self.relations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a relation is registered under this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.relations().contains_key(name)
+    }
+
     pub(super) fn context(&self) -> &SessionContext {
         &self.context
     }
@@ -291,7 +296,7 @@ impl Session {
         frame.collect().await.map_err(Error::engine(format!("sql/{}", check.path)))
     }
 
-    async fn plan(
+    pub(super) async fn plan(
         &self,
         statement: &Statement,
         parameters: Parameters,

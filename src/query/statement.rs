@@ -44,6 +44,20 @@ impl Statement {
     pub fn is_check(&self) -> bool {
         self.path.contains("/checks/")
     }
+
+    /// Whether the file has a `SELECT`. Rust code writes the rows of a relation without one.
+    pub fn has_select(&self) -> bool {
+        !below_header(self.text).trim().is_empty()
+    }
+}
+
+/// The statement for a written name: the name of a relation or check, or its path with or without `sql/` and `.sql`.
+pub fn statement_named(written: &str) -> Result<Option<&'static Statement>, Error> {
+    let path = written.trim_start_matches("./");
+    let path = path.strip_prefix("sql/").unwrap_or(path);
+    let path = path.strip_suffix(".sql").unwrap_or(path);
+    let all = statements()?;
+    Ok(all.get(path).or_else(|| all.values().find(|statement| statement.name == path)))
 }
 
 /// The statement at a path below `sql/`, without the extension.
@@ -166,5 +180,16 @@ mod tests {
         assert_eq!(names, ["from", "until", "scale"]);
         assert_eq!(parsed.schema.field(0), &Field::new("series_id", DataType::UInt64, false));
         assert_eq!(parsed.schema.field(1), &Field::new("cost", DataType::Decimal128(38, 18), true));
+    }
+
+    #[test]
+    fn a_statement_is_found_by_its_name_or_its_path() {
+        for written in ["priced_part", "rating/priced_part", "rating/priced_part.sql", "./sql/rating/priced_part.sql"] {
+            let found = statement_named(written).unwrap().map(|statement| statement.path);
+            assert_eq!(found, Some("rating/priced_part.sql"), "{written}");
+        }
+        for unknown in ["", "rating", "sql/", "rating/tier_parts_add_up", "priced"] {
+            assert!(statement_named(unknown).unwrap().is_none(), "{unknown}");
+        }
     }
 }
