@@ -5,6 +5,7 @@
 //! | `docs/reference/cli.md` | the command line as clap defines it |
 //! | `docs/reference/relations.md` | the headers of the files below `sql/` |
 //! | `docs/reference/csv-files.md` | the headers of the files below `sql/export/` |
+//! | `docs/reference/sql-functions.md` | the documentation of the functions in `src/functions/` |
 //! | `docs/reference/errors.md` | `tests/errors/`, by `tests/errors.rs` |
 //!
 //! `CONTO_WRITE_DOCS=1 cargo test docs` rewrites these pages (`errors.md` with the filter `errors`). Review the
@@ -15,6 +16,7 @@ pub(crate) mod book;
 mod command_line;
 mod examples;
 mod exit_codes;
+mod functions;
 mod keys;
 mod links;
 mod paths;

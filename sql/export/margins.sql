@@ -2,6 +2,7 @@
 --
 -- grain   reseller_id, account_id, project_id, invoice_number, line_number
 -- reads   sold_line, allowance_share, wholesale_line_cost, unsold_cost, reseller_currency, exchange_rate
+-- calls   convert_cost
 -- params  $currency  TEXT   of the seller, ISO 4217
 -- writes  reseller_id     TEXT not null
 --         account_id      TEXT not null    of the customer

@@ -26,6 +26,8 @@ pub struct Statement {
     /// The columns that identify a row; the output is sorted by them.
     pub grain: Vec<String>,
     pub reads: Vec<String>,
+    /// The functions of `src/functions/` that the `SELECT` calls.
+    pub calls: Vec<String>,
     pub parameters: Vec<(String, DataType)>,
     pub schema: SchemaRef,
     pub text: &'static str,
@@ -127,7 +129,7 @@ fn below_header(text: &str) -> &str {
 
 /// Parses the header of a file below `sql/`. The error is a message about the header.
 pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
-    let Header { name, summary, grain, reads, parameters, columns } = header::parse(text)?;
+    let Header { name, summary, grain, reads, calls, parameters, columns } = header::parse(text)?;
     let fields = columns.into_iter().map(|column| Field::new(column.name, data_type(column.kind), column.is_nullable));
     Ok(Statement {
         path,
@@ -135,6 +137,7 @@ pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String
         summary,
         grain,
         reads,
+        calls,
         parameters: parameters.into_iter().map(|(name, kind)| (name, data_type(kind))).collect(),
         schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
         text,
@@ -169,6 +172,7 @@ mod tests {
     #[test]
     fn a_header_is_parsed() {
         let text = "-- rated_usage: its cost.\n--\n-- grain   series_id, charge_date\n-- reads   a, b\n\
+                    -- calls   convert_cost,\n--         smallest_unit\n\
                     -- params  $from DATE, $until DATE\n--         $scale BIGINT\n\
                     -- writes  series_id  BIGINT UNSIGNED not null\n--         cost  DECIMAL(38,18)  unrounded\n\
                     --\n-- Prose.\nSELECT 1\n";
@@ -176,6 +180,7 @@ mod tests {
         assert_eq!(parsed.name, "rated_usage");
         assert_eq!(parsed.grain, ["series_id", "charge_date"]);
         assert_eq!(parsed.reads, ["a", "b"]);
+        assert_eq!(parsed.calls, ["convert_cost", "smallest_unit"]);
         let names: Vec<&str> = parsed.parameters.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["from", "until", "scale"]);
         assert_eq!(parsed.schema.field(0), &Field::new("series_id", DataType::UInt64, false));

@@ -26,6 +26,16 @@ const BAD: &[(&str, &str, &str)] = &[
     ("-- reads   metered_usage\n", "", "the header must list the relations"),
     ("-- reads   metered_usage", "-- reads   metered_usage, carry", "the header lists `carry`"),
     ("-- reads   metered_usage", "-- reads   carry", "reads `metered_usage`, which the header does not list"),
+    (
+        "-- params  $from DATE",
+        "-- calls   smallest_unit\n-- params  $from DATE",
+        "the header lists the call of smallest_unit()",
+    ),
+    (
+        "WHERE charge_date",
+        "WHERE smallest_unit(CAST(2 AS BIGINT)) > 0 AND charge_date",
+        "calls smallest_unit(), which the header does not list",
+    ),
     ("-- params  $from DATE", "-- params  $from DATE, $to DATE", "the header lists $to"),
     ("-- params  $from DATE\n", "", "uses $from, which the header does not list"),
     ("-- params  $from DATE", "-- params  $from BIGINT", "$from is Date32 in the SELECT"),
@@ -136,7 +146,7 @@ async fn each_rule_of_a_header_without_select_can_fail() {
     let found = breaches("rating/made.sql", MADE.replace("-- by      src/made.rs\n", "")).await;
     assert!(found[0].contains("must name its Rust code"), "{found:?}");
     let found = breaches("rating/made.sql", MADE.replace("-- by", "-- reads   rate\n-- by")).await;
-    assert!(found[0].contains("neither `reads` nor `params`"), "{found:?}");
+    assert!(found[0].contains("no `reads`, `calls` or `params`"), "{found:?}");
     let found = breaches("rating/made.sql", MADE.replace("-- writes  made_id  BIGINT not null\n", "")).await;
     assert!(found[0].contains("must list the columns"), "{found:?}");
     let found = breaches("rating/checks/made.sql", MADE.to_owned()).await;

@@ -80,8 +80,8 @@ fn of_the_header(statement: &Statement) -> Vec<String> {
     match (has_select(statement), statement.is_check()) {
         (false, true) => found.push("a check needs a SELECT".to_owned()),
         (false, false) => {
-            if !statement.reads.is_empty() || !statement.parameters.is_empty() {
-                found.push("a relation without a SELECT must have neither `reads` nor `params`".to_owned());
+            if !(statement.reads.is_empty() && statement.calls.is_empty() && statement.parameters.is_empty()) {
+                found.push("a relation without a SELECT must have no `reads`, `calls` or `params`".to_owned());
             }
             if !has_by {
                 found.push("a relation without a SELECT must name its Rust code: `-- by      src/…`".to_owned());
@@ -181,6 +181,7 @@ fn of_the_plan(statement: &Statement, outline: &Outline, found: &mut Vec<String>
     }
     of_the_order(statement, outline, found);
     of_the_calls(statement, outline, found);
+    of_our_functions(statement, outline, found);
     let is_float = |kind: &DataType| matches!(kind, DataType::Float16 | DataType::Float32 | DataType::Float64);
     for (expression, kind) in outline.expressions.iter().filter(|(_, kind)| is_float(kind)) {
         found.push(format!("`{expression}` is {kind}; quantities and amounts must not be floats"));
@@ -302,6 +303,29 @@ fn of_the_calls(statement: &Statement, outline: &Outline, found: &mut Vec<String
             _ => {}
         }
     }
+}
+
+/// Compares `calls` of the header with the calls of the plan.
+fn of_our_functions(statement: &Statement, outline: &Outline, found: &mut Vec<String>) {
+    let ours = our_functions();
+    let called: BTreeSet<String> =
+        outline.calls.iter().map(|call| call.function.clone()).filter(|name| ours.contains(name)).collect();
+    let listed: BTreeSet<String> = statement.calls.iter().cloned().collect();
+    for name in called.difference(&listed) {
+        found.push(format!("calls {name}(), which the header does not list: add it to `calls`"));
+    }
+    for name in listed.difference(&called) {
+        found
+            .push(format!("the header lists the call of {name}(), but the SELECT does not call this function of ours"));
+    }
+}
+
+/// The names of the functions of `src/functions/`.
+fn our_functions() -> BTreeSet<String> {
+    let scalar = conto::functions::scalar_functions();
+    let aggregate = conto::functions::aggregate_functions();
+    let names = scalar.iter().map(|function| function.name()).chain(aggregate.iter().map(|function| function.name()));
+    names.map(str::to_owned).collect()
 }
 
 fn of_a_sum(call: &Call, found: &mut Vec<String>) {

@@ -22,6 +22,8 @@ A relation is a named table. The stages of the pipeline exchange data through re
 *Stored* relations are part of the lake: `conto sql` queries them. All others exist while a command runs.
 The grain is the list of columns that identify a row; rows are sorted by it.
 A column without *yes* under *null* always has a value.
+`conto sql --explain RELATION` prints the statement of a relation with its plans.
+*Calls* lists the [functions of Conto](sql-functions.md) that the statement calls.
 
 A check returns the rows that violate an invariant. If a check returns rows, nothing is committed.
 ";
@@ -191,6 +193,12 @@ fn in_order<'a>(of_stage: &BTreeMap<&'a str, &'a Statement>) -> Vec<&'a Statemen
     above
 }
 
+/// The functions of ours that a statement calls, as links.
+fn calls(statement: &Statement) -> String {
+    let links: Vec<String> = statement.calls.iter().map(|name| format!("[{name}](sql-functions.md#{name})")).collect();
+    links.join(", ")
+}
+
 fn relation(statement: &Statement, page: &mut String) {
     let _ = write!(page, "\n### {}\n\n{}\n\n", statement.name, sentence(&statement.summary));
     let grain: Vec<String> = match section(statement, "grain").join(" ").as_str() {
@@ -206,6 +214,9 @@ fn relation(statement: &Statement, page: &mut String) {
         let reads: Vec<String> = statement.reads.iter().map(|name| format!("[{name}](#{name})")).collect();
         let _ = writeln!(page, "- Computed by: [sql/{0}](../../sql/{0})", statement.path);
         let _ = writeln!(page, "- Reads: {}", reads.join(", "));
+        if !statement.calls.is_empty() {
+            let _ = writeln!(page, "- Calls: {}", calls(statement));
+        }
         let parameters: Vec<String> = statement.parameters.iter().map(|(name, _)| format!("`${name}`")).collect();
         if !parameters.is_empty() {
             let _ = writeln!(page, "- Parameters: {}", parameters.join(", "));
@@ -239,10 +250,11 @@ fn the_page_of_relations_equals_the_headers() {
         if checks.is_empty() {
             continue;
         }
-        let _ = write!(page, "\n### Checks of {stage}\n\n| check | a row is | reads |\n| --- | --- | --- |\n");
+        let _ = write!(page, "\n### Checks of {stage}\n\n| check | a row is | reads | calls |\n");
+        page.push_str("| --- | --- | --- | --- |\n");
         for check in checks {
             let name = format!("[{}](../../sql/{})", check.name, check.path);
-            page.push_str(&row(&[&name, &plain(&check.summary), &check.reads.join(", ")]));
+            page.push_str(&row(&[&name, &plain(&check.summary), &check.reads.join(", "), &calls(check)]));
         }
     }
     hold(RELATIONS, &page);

@@ -1,6 +1,7 @@
 -- compound_tax_of_a_period_includes_other_taxes: a compound tax applies to the net amount and the other taxes.
 --
 -- reads   invoice, invoice_line, allowance, applied_tax, tax_breakdown
+-- calls   smallest_unit
 --
 -- The amounts are those of all documents of a payer. The other taxes are rounded on the net amount of a tax treatment.
 -- The tolerance is half the smallest unit of the currency for each of them.

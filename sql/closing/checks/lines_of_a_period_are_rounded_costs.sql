@@ -1,6 +1,7 @@
 -- lines_of_a_period_are_rounded_costs: a line and its corrections sum to their cost, rounded once.
 --
 -- reads   invoice, invoice_line
+-- calls   smallest_unit
 --
 -- The tolerance is half the smallest unit of the currency, whatever the number of corrections. The lines are those of
 -- all documents of the period with the same payer, texts, price and tax. A usage that is fully withdrawn sums to zero.

@@ -1,6 +1,7 @@
 -- tax_of_a_period_is_rate_of_taxable: all documents of a payer have the tax of their taxable sum, rounded once.
 --
 -- reads   invoice, tax_breakdown
+-- calls   smallest_unit
 --
 -- The tolerance is half the smallest unit of the currency for each tax group, whatever the number of corrections. If
 -- all usage is withdrawn, the taxable sum and its tax are zero.

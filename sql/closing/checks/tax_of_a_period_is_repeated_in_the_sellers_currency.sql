@@ -1,6 +1,7 @@
 -- tax_of_a_period_is_repeated_in_the_sellers_currency: BT-111 of all documents of a payer is their tax, converted once.
 --
 -- reads   invoice
+-- calls   smallest_unit
 --
 -- The documents are those with the same exchange rate. The tolerance is half the smallest unit of the seller's
 -- currency, whatever the number of corrections.

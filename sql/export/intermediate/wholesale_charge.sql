@@ -2,6 +2,7 @@
 --
 -- grain   sold_by, project_id, sku, line_by, charge_date, currency
 -- reads   non_usage_charge, reseller_currency, exchange_rate
+-- calls   convert_cost
 -- params  $currency  TEXT   of the seller, ISO 4217
 -- writes  sold_by          TEXT not null    account of the reseller
 --         project_id       TEXT not null

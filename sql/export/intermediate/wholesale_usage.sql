@@ -2,6 +2,7 @@
 --
 -- grain   series_id, project_id, charge_date, segment_start, currency
 -- reads   rated_usage, rate, payer_series, reseller_currency, exchange_rate
+-- calls   convert_cost
 -- params  $currency  TEXT   of the seller, ISO 4217
 -- writes  series_id        BIGINT UNSIGNED not null   by which the reseller owes the usage
 --         project_id       TEXT

@@ -1,6 +1,7 @@
 -- allowances_are_percents_of_their_base: a percentage allowance equals its percentage of its base.
 --
 -- reads   allowance, invoice
+-- calls   smallest_unit
 --
 -- The amount is the sum over all tax groups, with a tolerance of half the smallest unit of the currency. On a
 -- correction the difference of two allowances is no percentage of any amount, so corrections are excluded.

@@ -1,6 +1,7 @@
 -- br_co_17_tax_is_rate_of_taxable: BT-117 equals the taxable amount times the tax rate, rounded.
 --
 -- reads   invoice, tax_breakdown
+-- calls   smallest_unit
 --
 -- Rule BR-CO-17 of EN 16931. The check rounds nothing itself. The tax must be a multiple of the smallest currency unit,
 -- and differ from the exact tax by at most half of it. The tax of a correction is cumulative, so it differs by at most

@@ -1,6 +1,7 @@
 -- lines_are_rounded_costs: a usage or purchase line is its cost at the exchange rate, rounded.
 --
 -- reads   invoice, invoice_line, exchange_rate
+-- calls   smallest_unit
 --
 -- The tolerance is half the smallest unit of the invoice's currency. Fees, commitments and corrections are excluded.
 WITH measured AS (

@@ -1,6 +1,7 @@
 -- tax_is_repeated_in_the_sellers_currency: BT-111 equals the tax at the exchange rate of the document.
 --
 -- reads   invoice
+-- calls   smallest_unit
 --
 -- The tolerance is half the smallest unit of the seller's currency, and a whole unit for a correction, whose tax is
 -- cumulative.

@@ -2,6 +2,7 @@
 --
 -- grain   account_id, project_id, service, sku, description, unit, charge_date
 -- reads   non_usage_charge, exchange_rate
+-- calls   convert_cost
 -- params  $currency  TEXT   of the seller, ISO 4217
 -- writes  account_id       TEXT not null
 --         project_id       TEXT not null

@@ -2,6 +2,7 @@
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
 -- reads   rated_usage, rate, exchange_rate
+-- calls   convert_cost
 -- params  $currency  TEXT   of the seller, ISO 4217
 -- writes  series_id         BIGINT UNSIGNED not null
 --         charge_date       DATE not null

@@ -5,6 +5,7 @@
 //! --
 //! -- grain   series_id, charge_date, rate_id
 //! -- reads   usage_segment, applicable_rate
+//! -- calls   convert_cost
 //!
 //! -- params  $currency_exponent  BIGINT
 //!
@@ -26,6 +27,8 @@ pub(super) struct Header {
     pub(super) summary: String,
     pub(super) grain: Vec<String>,
     pub(super) reads: Vec<String>,
+    /// The functions of Conto that the statement calls.
+    pub(super) calls: Vec<String>,
     pub(super) parameters: Vec<(String, ColumnType)>,
     pub(super) columns: Vec<Column>,
 }
@@ -76,7 +79,7 @@ pub(super) fn parse(text: &str) -> Result<Header, String> {
             }
             continue;
         }
-        section = ["grain", "reads", "params", "writes"]
+        section = ["grain", "reads", "calls", "params", "writes"]
             .into_iter()
             .find(|word| line.trim_start().strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
         if let Some(word) = section {
@@ -107,6 +110,7 @@ pub(super) fn parse(text: &str) -> Result<Header, String> {
         summary: summary.to_owned(),
         grain: list("grain"),
         reads: list("reads"),
+        calls: list("calls"),
         parameters,
         columns,
     })
