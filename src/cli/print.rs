@@ -326,7 +326,7 @@ fn records(table: &Table, schema: &SchemaRef, width: usize) -> String {
 }
 
 /// Rows as JSON. Decimals and instants are text, because most readers of JSON read numbers as floats.
-fn json_rows(schema: &SchemaRef, batches: &[RecordBatch]) -> Vec<serde_json::Value> {
+pub(super) fn json_rows(schema: &SchemaRef, batches: &[RecordBatch]) -> Vec<serde_json::Value> {
     let options = FormatOptions::new();
     let mut rows = Vec::new();
     for batch in batches {

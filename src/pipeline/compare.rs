@@ -47,7 +47,7 @@ pub async fn unused_rules(
     unused_rules::unused_rules(&context, &transaction).await
 }
 
-async fn open(
+pub(super) async fn open(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
     period: BillingPeriod,

@@ -10,8 +10,10 @@
 //! | `cancel` | `conto cancel`: a credit note for an issued document, and an invoice with the present account data |
 //! | `reproduce` | `conto reproduce`: a commit, computed again and compared |
 //! | `compare` | the usage of a period by two sets of rules; the rules that it does not use |
+//! | `applied_rule` | `conto rules explain`: one rule as rows, and the statements that apply them |
 //! | `maintenance` | retracting a file, compaction, expiry, vacuum, verification |
 
+mod applied_rule;
 mod billing;
 mod cancel;
 mod close;
@@ -22,6 +24,7 @@ mod maintenance;
 mod reproduce;
 mod restate;
 
+pub use self::applied_rule::applied_rule;
 pub use self::billing::{BillingOptions, intake, run, run_open_periods};
 pub use self::cancel::{CancelOptions, cancel};
 pub use self::close::{CloseOptions, close, preview_close};

@@ -22,6 +22,7 @@ pub mod rate;
 mod rate_selection;
 pub mod rated;
 mod rating_inputs;
+pub mod rule_rows;
 pub mod segment;
 pub mod segmentation;
 mod series_tuples;

@@ -1,5 +1,6 @@
-//! `conto rules`: checks, tests, lists, compares and quotes the rules.
+//! `conto rules`: checks, tests, lists, explains, compares and quotes the rules.
 
+mod explain;
 mod quote;
 
 use crate::cli::rules::quote::WorkingResult;
@@ -43,12 +44,13 @@ const MOST_LISTED: usize = 10;
 /// The component of a rule without an explicit component.
 const BASE: &str = "base";
 
-/// Check, test, list, compare and quote the rules
+/// Check, test, list, explain, compare and quote the rules
 #[derive(Debug, Subcommand)]
 pub(super) enum RulesCommand {
     Check(CheckCommand),
     Test(TestCommand),
     List(ListCommand),
+    Explain(explain::ExplainCommand),
     Diff(DiffCommand),
     Quote(quote::QuoteCommand),
 }
@@ -99,6 +101,7 @@ impl RulesCommand {
             Self::Check(command) => command.execute(context).await,
             Self::Test(command) => command.execute(context).await,
             Self::List(command) => command.execute(context),
+            Self::Explain(command) => command.execute(context).await,
             Self::Diff(command) => command.execute(context).await,
             Self::Quote(command) => command.execute(context).await,
         }
