@@ -40,6 +40,7 @@ pub(super) fn whole_account(
         account_name: Some(page.buyer.name.clone()),
         status: if page.sold_by.is_some() { InvoicingStatus::Retail } else { InvoicingStatus::Invoiced },
         invoice: Some(invoice_summary(page)),
+        other_documents: Vec::new(),
         usage_report_path: None,
         contracted_cost: cost.to_string(),
         currency: inputs.currency.clone(),

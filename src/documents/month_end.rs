@@ -12,10 +12,11 @@ use sha2::{Digest, Sha256};
 use super::page_inputs::generated_by;
 use super::relations::Relations;
 use super::render::{
-    AccountChange, ChangeCause, Invariant, InvariantPart, MonthBefore, MonthEndPack, MonthEndPage, PackCredit,
-    PackDocument, PackException, PackTax, SellerTotal, ServiceChange,
+    AccountChange, AccountTotal, ChangeCause, Invariant, InvariantPart, MonthBefore, MonthEndPack, MonthEndPage,
+    PackBroughtForward, PackCredit, PackDocument, PackException, PackTax, SellerTotal, ServiceChange,
 };
 use super::sheet::{Content, Sheet};
+use super::usage_report_page::reason_text;
 use crate::error::Error;
 use crate::export::csv::{self, Places};
 use crate::model::close_blocker::CloseDecision;
@@ -32,8 +33,11 @@ use crate::storage::{CommitKind, DocumentFile};
 /// The number of charges that the pack lists for an account. `causes.csv` has all of them.
 const LARGEST_CAUSES: usize = 5;
 
+/// The number of resources that the pack names for an exception. `unrated_usage.csv` has all of them.
+const NAMED_RESOURCES: usize = 5;
+
 /// The amount columns of the CSV files.
-const AMOUNTS: [(&str, Places); 18] = [
+const AMOUNTS: [(&str, Places); 19] = [
     ("total_without_tax", Places::Currency),
     ("tax_amount", Places::Currency),
     ("total_with_tax", Places::Currency),
@@ -48,6 +52,7 @@ const AMOUNTS: [(&str, Places); 18] = [
     ("expired", Places::Currency),
     ("closing_balance", Places::Currency),
     ("amount", Places::AtLeast(2)),
+    ("net_amount", Places::Currency),
     ("quantity", Places::AtLeast(0)),
     ("quantity_before", Places::AtLeast(0)),
     ("taxable_amount_in_seller_currency", Places::AtLeast(2)),
@@ -57,9 +62,12 @@ const AMOUNTS: [(&str, Places); 18] = [
 /// The rows of the pack by relation.
 struct PackRows {
     documents: Vec<RecordBatch>,
+    account_totals: Vec<RecordBatch>,
     taxes: Vec<RecordBatch>,
     reconciliation: Vec<RecordBatch>,
     exceptions: Vec<RecordBatch>,
+    unrated_usage: Vec<RecordBatch>,
+    brought_forward: Vec<RecordBatch>,
     accounts: Vec<RecordBatch>,
     services: Vec<RecordBatch>,
     causes: Vec<RecordBatch>,
@@ -82,9 +90,12 @@ pub(super) async fn pack(
     let mut sheets = vec![sheet("pack.json", json)];
     for (name, path, rows) in [
         ("documents.csv", "report/month_end_document", &rows.documents),
+        ("account_totals.csv", "report/account_total", &rows.account_totals),
         ("taxes.csv", "report/tax_summary", &rows.taxes),
         ("reconciliation.csv", "report/reconciliation", &rows.reconciliation),
         ("exceptions.csv", "report/exception", &rows.exceptions),
+        ("unrated_usage.csv", "report/unrated_resource", &rows.unrated_usage),
+        ("brought_forward.csv", "report/brought_forward", &rows.brought_forward),
         ("decisions.csv", "report/close_decision", &rows.decisions),
         ("accounts.csv", "report/account_change", &rows.accounts),
         ("services.csv", "report/service_change", &rows.services),
@@ -152,16 +163,23 @@ async fn read(
     let (period, previous) = (context.period.to_string(), context.period.previous().to_string());
     let session = transaction.session.scope()?;
     transaction.register_in(&session, "intake/unread_input", |_| true).await?;
-    for path in
-        ["invoicing/invoice", "invoicing/line_reference", "invoicing/tax_breakdown", "invoicing/suspended_account"]
-    {
+    for path in [
+        "invoicing/invoice",
+        "invoicing/invoice_line",
+        "invoicing/line_reference",
+        "invoicing/tax_breakdown",
+        "invoicing/suspended_account",
+    ] {
         transaction.register_in(&session, path, |file| file.partition == period).await?;
     }
     session.register("report/issued_reference", issued_references(transaction, &period, issue).await?)?;
     let none = Parameters::none;
     let documents = session.run("report/month_end_document", none()).await?;
     let taxes = session.run("report/tax_summary", none()).await?;
+    let account_totals = session.run("report/account_total", none()).await?;
     let exceptions = session.run("report/exception", of_exceptions(context)).await?;
+    let unrated_usage = relations.unrated_resource.clone();
+    let brought_forward = session.run("report/brought_forward", none()).await?;
     let two_months: Session = transaction.session.scope()?;
     for path in ["invoicing/invoice", "invoicing/invoice_line", "invoicing/line_reference", "invoicing/allowance"] {
         let is_of_them = |file: &crate::storage::DataFile| file.partition == period || file.partition == previous;
@@ -170,9 +188,12 @@ async fn read(
     let start = || none().date("billing_period_start", context.period.start_day());
     Ok(PackRows {
         documents,
+        account_totals,
         taxes,
         reconciliation: transaction.session.rows_of("report/reconciliation").await?,
         exceptions,
+        unrated_usage,
+        brought_forward,
         accounts: two_months.run("report/account_change", start()).await?,
         services: two_months.run("report/service_change", start()).await?,
         causes: two_months.run("report/change_cause", start()).await?,
@@ -243,10 +264,12 @@ fn data(
         time_zone: context.config.time_zone.clone(),
         close_decisions: relations.close_decisions.clone(),
         totals: totals(&rows.documents)?,
+        account_totals: rows::each(&rows.account_totals).map(account_total).collect::<Result<_, _>>()?,
         documents: rows::each(&rows.documents).map(document).collect::<Result<_, _>>()?,
         taxes: rows::each(&rows.taxes).map(tax).collect::<Result<_, _>>()?,
         reconciliation: invariants(&rows.reconciliation)?,
-        exceptions: rows::each(&rows.exceptions).map(exception).collect::<Result<_, _>>()?,
+        exceptions: exceptions(relations, rows)?,
+        brought_forward: rows::each(&rows.brought_forward).map(brought_forward).collect::<Result<_, _>>()?,
         month_before: MonthBefore { period: previous, state: state.to_owned() },
         accounts: account_changes(&rows.accounts, &rows.causes)?,
         services: by_size(&rows.services)?.into_iter().map(service_change).collect::<Result<_, _>>()?,
@@ -314,15 +337,32 @@ fn count(row: Row<'_>, column: &'static str) -> Result<u64, Error> {
     row.number(column).map(i64::unsigned_abs)
 }
 
+/// A date as ISO 8601 text.
+fn day(row: Row<'_>, column: &'static str) -> Result<Option<String>, Error> {
+    Ok(row.optional_day(column)?.map(|day| date_of(day).to_string()))
+}
+
+fn account_total(row: Row<'_>) -> Result<AccountTotal, Error> {
+    Ok(AccountTotal {
+        sold_by: optional(row, "sold_by")?,
+        account_id: text(row, "account_id")?,
+        account_name: optional(row, "account_name")?,
+        currency: text(row, "currency")?,
+        document_count: count(row, "document_count")?,
+        total_without_tax: amount(row, "total_without_tax")?,
+        tax_amount: amount(row, "tax_amount")?,
+        total_with_tax: amount(row, "total_with_tax")?,
+        amount_due: amount(row, "amount_due")?,
+    })
+}
+
 fn document(row: Row<'_>) -> Result<PackDocument, Error> {
-    let day =
-        |column| -> Result<Option<String>, Error> { Ok(row.optional_day(column)?.map(|day| date_of(day).to_string())) };
     let project = optional(row, "project_name")?.or(optional(row, "project_id")?);
     Ok(PackDocument {
         number: text(row, "invoice_number")?,
         kind: text(row, "document_kind")?,
-        issue_date: day("issue_date")?.unwrap_or_default(),
-        due_date: day("due_date")?,
+        issue_date: day(row, "issue_date")?.unwrap_or_default(),
+        due_date: day(row, "due_date")?,
         account_id: text(row, "account_id")?,
         account_name: optional(row, "account_name")?,
         project,
@@ -365,7 +405,8 @@ fn invariants(reconciliation: &[RecordBatch]) -> Result<Vec<Invariant>, Error> {
         let is_counted = matches!(unit.as_str(), "record" | "resource-day");
         let amount = exact.to_text(if is_counted { 0 } else { places_of_code(&unit) });
         if !invariants.last().is_some_and(|last| last.invariant == invariant && last.unit == unit) {
-            invariants.push(Invariant { invariant, unit, ..Invariant::default() });
+            let explanation = explanation_of(&invariant).to_owned();
+            invariants.push(Invariant { invariant, unit, explanation, ..Invariant::default() });
         }
         let Some(last) = invariants.last_mut() else { continue };
         match row.text("part")? {
@@ -376,6 +417,101 @@ fn invariants(reconciliation: &[RecordBatch]) -> Result<Vec<Invariant>, Error> {
     Ok(invariants)
 }
 
+/// The explanation of an invariant of `report/reconciliation`, for readers of the page.
+fn explanation_of(invariant: &str) -> &'static str {
+    match invariant {
+        "records" => "Each record that was read has one outcome.",
+        "metered usage" => "Each day of usage of a resource has a price or is an exception.",
+        "rated cost" => {
+            "Each cost is on a document or in one of the other parts. Documents round it later, line by line."
+        }
+        "lines" => "The lines of all documents are usage, charges and amounts of other months.",
+        "total without tax" => "Discounts and credits before tax reduce the sum of the lines.",
+        "shares of allowances" => "Each discount and credit is shared out to the lines that it reduces.",
+        "taxed amounts" => "Each tax applies to its lines less their discounts and credits.",
+        "tax" => "The tax of a document is the sum of its tax groups.",
+        "amounts due" => "The amount due is the total with tax less the prepaid amounts.",
+        "credits" => "A closing balance is the opening balance with all grants, uses and expiries of the month.",
+        "balances from before" => "The opening balances equal the closing balances of the month before.",
+        "brought forward" => "Amounts of earlier months are on a document of this month or still wait for one.",
+        "postings" => {
+            "Each document is posted, also a cancelled invoice, its credit note and its replacement. \
+             Negative charges and discounts are posted on the other side. So both sums can exceed the total with tax."
+        }
+        "receivables" => "The receivables in the ledger are the amounts due of the seller's own documents.",
+        _ => "",
+    }
+}
+
+fn brought_forward(row: Row<'_>) -> Result<PackBroughtForward, Error> {
+    let from_period = text(row, "from_period")?;
+    let reason = text(row, "reason")?;
+    let explanation = match reason.as_str() {
+        "below_minimum" => {
+            format!("The amount of {from_period} was below `minimum_invoice_amount`, so it had no invoice.")
+        }
+        "below_zero" => format!("The total of {from_period} was below zero, so it reduces this document."),
+        "late_usage" => format!("Usage of {from_period} arrived after the close of that month."),
+        "changed_record" => format!("Records of {from_period} were corrected after the close of that month."),
+        "late_and_changed" => {
+            format!("Usage of {from_period} arrived late or was corrected after the close of that month.")
+        }
+        "changed_rule" => format!("Prices or rules of {from_period} were restated after the close of that month."),
+        _ => String::new(),
+    };
+    Ok(PackBroughtForward {
+        number: text(row, "invoice_number")?,
+        line: count(row, "line_number")?,
+        account_id: text(row, "account_id")?,
+        account_name: optional(row, "account_name")?,
+        description: text(row, "description")?,
+        carried_from: text(row, "carried_from")?,
+        net_amount: amount(row, "net_amount")?,
+        currency: text(row, "currency")?,
+        from_period,
+        reason,
+        explanation,
+    })
+}
+
+/// The exceptions, with the names of their accounts and projects, and with their first resources.
+fn exceptions(relations: &Relations, rows: &PackRows) -> Result<Vec<PackException>, Error> {
+    let mut names = BTreeMap::new();
+    for row in rows::each(&relations.project_summary) {
+        let named = (optional(row, "project_name")?, optional(row, "account_name")?);
+        names.insert((row.optional_text("project_id")?, row.optional_text("account_id")?), named);
+    }
+    let mut unrated: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for row in rows::each(&rows.unrated_usage) {
+        let (project_id, account_id) = (row.optional_text("project_id")?, row.optional_text("account_id")?);
+        let key = (row.text("meter")?, row.text("reason")?, project_id, account_id);
+        unrated.entry(key).or_default().push(row.text("resource_id")?);
+    }
+    let mut of_projects: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for row in rows::each(&relations.resource_cost) {
+        of_projects.entry(row.optional_text("project_id")?).or_default().push(row.text("resource_id")?);
+    }
+    let mut found = Vec::new();
+    for row in rows::each(&rows.exceptions) {
+        let (project_id, account_id) = (row.optional_text("project_id")?, row.optional_text("account_id")?);
+        let (subject, detail) = (row.text("subject")?, row.text("detail")?);
+        let kind = row.text("kind")?;
+        let resources = match kind {
+            "unrated_usage" => unrated.get(&(subject, detail, project_id, account_id)),
+            "unassigned_project" => of_projects.get(&project_id),
+            _ => None,
+        };
+        let mut resources: Vec<String> = resources.into_iter().flatten().map(|id| (*id).to_owned()).collect();
+        resources.sort_unstable();
+        resources.dedup();
+        resources.truncate(NAMED_RESOURCES);
+        let (project_name, account_name) = names.get(&(project_id, account_id)).cloned().unwrap_or_default();
+        let explanation = (kind == "unrated_usage").then(|| reason_text(detail));
+        found.push(PackException { resources, project_name, account_name, explanation, ..exception(row)? });
+    }
+    Ok(found)
+}
+
 fn exception(row: Row<'_>) -> Result<PackException, Error> {
     let exact: Option<Cost> = row.optional_decimal("amount")?;
     let quantity: Option<Quantity> = row.optional_decimal("quantity")?;
@@ -383,11 +519,16 @@ fn exception(row: Row<'_>) -> Result<PackException, Error> {
         kind: text(row, "kind")?,
         subject: text(row, "subject")?,
         detail: text(row, "detail")?,
+        account_id: optional(row, "account_id")?,
+        project_id: optional(row, "project_id")?,
+        first_date: day(row, "first_date")?,
+        last_date: day(row, "last_date")?,
         item_count: count(row, "item_count")?,
         quantity: quantity.map(|quantity| quantity.to_string()),
         unit: optional(row, "unit")?,
         amount: exact.map(|exact| exact.to_text(2)),
         currency: optional(row, "currency")?,
+        ..PackException::default()
     })
 }
 

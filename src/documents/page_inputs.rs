@@ -60,11 +60,9 @@ impl PageInputs<'_> {
 
     /// The days of the period in which the account is valid, with an exclusive end, and their number of hours.
     pub(super) fn service_period(&self, account: &Account) -> (Date, Date, u32) {
-        let start = account.valid_from.map_or(self.start, |from| from.clamp(self.start, self.end));
-        let end = account.valid_to.map_or(self.end, |to| to.clamp(self.start, self.end));
-        if start >= end {
-            // A correction or an amount brought forward, after the last day of the account.
-            return (self.start, self.end, self.hours);
+        let (start, end) = account.service_period(self.start, self.end);
+        if (start, end) == (self.start, self.end) {
+            return (start, end, self.hours);
         }
         let mut calendar = self.context.calendar();
         let microseconds = calendar.day_start(day_number(end)) - calendar.day_start(day_number(start));

@@ -10,11 +10,12 @@ use super::page_inputs::{PageInputs, by_project, invoice_path};
 use super::relations::Relations;
 use super::sheet::{Content, Sheet};
 use super::usage_report_page::{invoiced_lines, labels_by_stream, report_path, usage_report};
-use crate::documents::render::{DocumentKind, IndexedProject, InvoicePage};
+use crate::documents::render::{DocumentKind, IndexedProject, InvoiceLink, InvoicePage};
 use crate::error::Error;
 use crate::model::issue::Issue;
 use crate::rows;
 use crate::run::Context;
+use crate::storage::layout::file_name;
 
 /// All pages of the period.
 pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relations) -> Result<Vec<Sheet>, Error> {
@@ -55,15 +56,17 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
     for ((project_id, account_id), of_project) in named.into_iter().chain(unnamed) {
         let Some(summary) = of_project.summary else { continue };
         let of_account = invoices.iter().filter(|page| Some(page.buyer.account_id.as_str()) == *account_id);
-        let of_account = of_account.filter(|page| !cancelled.contains(page.number.as_str()));
-        let invoice = of_account.into_iter().find(|page| match (&page.project, project_id) {
+        let documents = of_account.filter(|page| match (&page.project, project_id) {
             (Some(project), Some(id)) => project.id == *id,
             // An invoice without a project is for all projects of the account.
             (None, Some(id)) => page.lines.iter().any(|line| line.project.as_ref().is_some_and(|of| of.id == *id)),
             (_, None) => false,
         });
-        let page =
-            usage_report(&inputs, summary, of_project, invoice, &labels, invoiced.get(&(*project_id, *account_id)))?;
+        let documents: Vec<&InvoicePage> = documents.collect();
+        let invoice = documents.iter().find(|page| !cancelled.contains(page.number.as_str())).copied();
+        let links = document_links(&documents, &cancelled);
+        let lines = invoiced.get(&(*project_id, *account_id));
+        let page = usage_report(&inputs, summary, of_project, links.clone(), &labels, lines)?;
         let path = report_path(page.account_id.as_deref(), *project_id);
         indexed.push(IndexedProject {
             project: page.project.clone(),
@@ -71,6 +74,11 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
             account_name: page.account_name.clone(),
             status: page.status,
             invoice: invoice.map(invoice_summary),
+            other_documents: links
+                .into_iter()
+                .filter(|link| invoice.is_none_or(|invoice| invoice.number != link.number))
+                .map(|link| InvoiceLink { path: in_directory(account_id.unwrap_or_default(), &link.path), ..link })
+                .collect(),
             usage_report_path: Some(path.clone()),
             contracted_cost: page.contracted_cost.to_string(),
             currency: inputs.currency.clone(),
@@ -85,6 +93,31 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
     let index = index(&inputs, relations, indexed)?;
     sheets.push(sheet("index.html".to_owned(), &index.clone(), Content::Index(Box::new(index)))?);
     Ok(sheets)
+}
+
+/// The links from a usage report to its documents, which are in the same directory. Credit notes are last.
+fn document_links(documents: &[&InvoicePage], cancelled: &BTreeSet<&str>) -> Vec<InvoiceLink> {
+    let mut links: Vec<(bool, InvoiceLink)> = Vec::new();
+    for page in documents {
+        let is_credit_note = page.document_kind == DocumentKind::CreditNote;
+        let note = match page.document_kind {
+            DocumentKind::CreditNote => Some("credit note"),
+            DocumentKind::CarriedForward => Some("carried forward to the next invoice"),
+            DocumentKind::Skipped => Some("nothing to pay"),
+            DocumentKind::Invoice if cancelled.contains(page.number.as_str()) => Some("cancelled"),
+            DocumentKind::Invoice | DocumentKind::DraftInvoice => None,
+        };
+        let path = format!("{}.html", file_name(&page.number));
+        let link = InvoiceLink { number: page.number.clone(), path, note: note.map(str::to_owned) };
+        links.push((is_credit_note, link));
+    }
+    links.sort_by(|left, right| (left.0, &left.1.number).cmp(&(right.0, &right.1.number)));
+    links.into_iter().map(|(_, link)| link).collect()
+}
+
+/// The path of a page from the index.
+fn in_directory(account_id: &str, path: &str) -> String {
+    format!("{}/{path}", file_name(account_id))
 }
 
 /// The numbers of cancelled documents, of their corrections and of the credit notes that cancel them.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::page_inputs::{PageInputs, ProjectKey, ProjectRows, generated_by};
 use super::relations::Relations;
 use crate::documents::render::{
-    DailyCost, InvoiceLink, InvoicePage, InvoicingStatus, Label, LineRounding, OtherResources, Project, ResourceCost,
-    ServiceCost, SkuCost, UnratedUsage, UsageReportPage,
+    DailyCost, InvoiceLink, InvoicingStatus, Label, LineRounding, OtherResources, Project, ResourceCost, ServiceCost,
+    SkuCost, UnratedUsage, UsageReportPage,
 };
 use crate::error::Error;
 use crate::model::money::{Amount, Cost, places_of_code};
@@ -102,7 +102,7 @@ pub(super) fn usage_report(
     inputs: &PageInputs<'_>,
     summary: Row<'_>,
     project: &ProjectRows<'_>,
-    invoice: Option<&InvoicePage>,
+    documents: Vec<InvoiceLink>,
     labels: &HashMap<u64, Vec<Label>>,
     invoiced: Option<&InvoicedLines<'_>>,
 ) -> Result<UsageReportPage, Error> {
@@ -120,11 +120,7 @@ pub(super) fn usage_report(
         account_id: account_id.map(str::to_owned),
         account_name: summary.optional_text("account_name")?.map(str::to_owned),
         status: status(summary.text("status")?),
-        invoice: invoice.map(|page| InvoiceLink {
-            number: page.number.clone(),
-            // The report is in the same directory as the invoice.
-            path: format!("{}.html", file_name(&page.number)),
-        }),
+        documents,
         billing_period_start: inputs.start,
         billing_period_end: inputs.end,
         time_zone: inputs.context.config.time_zone.clone(),
@@ -138,6 +134,7 @@ pub(super) fn usage_report(
         skus: project.skus.iter().map(|row| sku_cost(*row)).collect::<Result<_, _>>()?,
         top_resources: top.iter().map(|row| resource_cost(*row, labels)).collect::<Result<_, _>>()?,
         other_resources: other_resources(others)?,
+        charges_without_usage: without_usage(cost, &resources)?,
         unrated_usage: project.unrated.iter().map(|row| unrated_usage(*row)).collect::<Result<_, _>>()?,
         generated_by: generated_by(),
     })
@@ -210,6 +207,15 @@ fn other_resources(others: &[Row<'_>]) -> Result<Option<OtherResources>, Error> 
     }
     let sum = OtherResources { resource_count: others.len() as u64, contracted_cost: cost.to_string() };
     Ok(Some(sum).filter(|_| !others.is_empty()))
+}
+
+/// The part of the cost that no resource has, such as fees, one-off charges and unused commitments.
+fn without_usage(cost: Cost, resources: &[Row<'_>]) -> Result<Option<String>, Error> {
+    let mut rest = cost;
+    for row in resources {
+        rest = rest.checked_sub(row.decimal("contracted_cost")?).ok_or(Error::COST_OVERFLOW)?;
+    }
+    Ok((!rest.is_zero()).then(|| rest.to_string()))
 }
 
 fn unrated_usage(row: Row<'_>) -> Result<UnratedUsage, Error> {

@@ -130,6 +130,14 @@ pub struct Account {
 }
 
 impl Account {
+    /// The days of a period in which the account is valid, with an exclusive end. They are all days if the account is
+    /// not valid on any of them, such as for a correction after its last day.
+    pub fn service_period(&self, start: Date, end: Date) -> (Date, Date) {
+        let from = self.valid_from.map_or(start, |from| from.clamp(start, end));
+        let to = self.valid_to.map_or(end, |to| to.clamp(start, end));
+        if from < to { (from, to) } else { (start, end) }
+    }
+
     /// The data that documents show.
     pub fn data(&self) -> AccountData {
         let account = self.clone();

@@ -53,7 +53,7 @@ fn charge_increases_as_next_invoice_charges_late_usage_once() {
     ];
     assert_eq!(lines(&lake, "INV-2026-00003"), expected);
     let page = lake.document(NOVEMBER, "acme/INV-2026-00003.html");
-    assert_eq!(page.matches("Late usage · Corrects No. INV-2026-00001").count(), 2, "{page}");
+    assert_eq!(page.matches("Late usage, in addition to invoice INV-2026-00001").count(), 2, "{page}");
     assert!(page.contains("9 October 2026 ·"), "the lines have their own period: {page}");
     // After November is closed, December is the next month: 10 at 0.08, although December has no usage.
     lake.deliver("later", ["m,a,2026-10-10T10:00:00Z,10,p"]);

@@ -235,6 +235,12 @@ fn the_month_end_pack_states_totals_taxes_exceptions_and_changes() {
     let exception = ["kind", "subject", "detail", "item_count", "quantity", "unit", "amount", "currency"];
     let exceptions = ["unrated_usage n no_rule 1 7 u null null", "unassigned_project stranger  1 null null 0.50 EUR"];
     assert_eq!(members(&november["exceptions"], &exception), exceptions);
+    let where_and_when = ["account_id", "project_id", "first_date", "last_date", "resources"];
+    let places = [r#"acme p 2026-11-05 2026-11-05 ["a"]"#, r#"null stranger 2026-11-03 2026-11-03 ["c"]"#];
+    assert_eq!(members(&november["exceptions"], &where_and_when), places);
+    let of_account = ["account_id", "document_count", "total_without_tax", "tax_amount", "total_with_tax"];
+    let account_totals = ["acme 1 11.60 2.32 13.92", "stranger 1 0.50 0.10 0.60"];
+    assert_eq!(members(&november["account_totals"], &of_account), account_totals);
     let account = ["account_id", "amount_before", "amount", "difference"];
     assert_eq!(members(&november["accounts"], &account), ["acme 11.00 11.60 0.60", "stranger 0.00 0.50 0.50"]);
     // 110 GB at 0.10 before; 120 GB are not in proportion, because 20 of them cost 0.08.

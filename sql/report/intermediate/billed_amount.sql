@@ -18,7 +18,8 @@
 --         contracted_cost   DECIMAL(38,18) not null   unrounded; zero for an allowance
 --         net_amount        DECIMAL(28,4) not null    negative for an allowance
 --
--- The name of a recurring fee does not contain its month, so that the fees of both months have the same name.
+-- The name of a recurring fee does not contain its month, so that the fees of both months have the same name. The
+-- description of an amount brought forward contains its month.
 -- Documents that resellers issue are not included. Lines and allowances of a document add up to its total without tax.
 SELECT invoice_line.invoice_number,
        invoice_line.charge_category,
@@ -29,7 +30,7 @@ SELECT invoice_line.invoice_number,
        invoice_line.currency,
        invoice_line.service,
        CASE WHEN invoice_line.line_by = '' OR (invoice_line.line_by LIKE 'month=%'
-                                               AND invoice_line.charge_kind = 'recurring')
+                                               AND invoice_line.charge_kind IN ('recurring', 'brought_forward'))
               THEN invoice_line.description
             ELSE invoice_line.description || ' (' || invoice_line.line_by || ')' END AS name,
        CASE WHEN line_reference.corrected_period || '-01' <> CAST(invoice.billing_period_start AS TEXT)

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::invoice::{Project, iso_date};
 use crate::model::close_blocker::CloseDecision;
 
-use super::usage_report::{InvoicingStatus, UnratedUsageSummary};
+use super::usage_report::{InvoiceLink, InvoicingStatus, UnratedUsageSummary};
 
 /// The index of a billing period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,6 +66,9 @@ pub struct IndexedProject {
     pub account_name: Option<String>,
     pub status: InvoicingStatus,
     pub invoice: Option<InvoiceSummary>,
+    /// The other documents of the project in the period, such as credit notes and cancelled invoices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_documents: Vec<InvoiceLink>,
     /// The relative path of the usage report, not escaped as a URL.
     pub usage_report_path: Option<String>,
     /// The exact cost of the usage before tax; the page rounds this cost for display.

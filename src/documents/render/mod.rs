@@ -47,8 +47,8 @@ pub use invoice::{
     TaxBreakdown,
 };
 pub use month_end::{
-    AccountChange, ChangeCause, Invariant, InvariantPart, MonthBefore, MonthEndPack, MonthEndPage, PackCredit,
-    PackDocument, PackException, PackTax, SellerTotal, ServiceChange,
+    AccountChange, AccountTotal, ChangeCause, Invariant, InvariantPart, MonthBefore, MonthEndPack, MonthEndPage,
+    PackBroughtForward, PackCredit, PackDocument, PackException, PackTax, SellerTotal, ServiceChange,
 };
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{

@@ -20,10 +20,12 @@ pub struct MonthEndPack {
     /// The operator's decisions about all closes of the period.
     pub close_decisions: Vec<CloseDecision>,
     pub totals: Vec<SellerTotal>,
+    pub account_totals: Vec<AccountTotal>,
     pub documents: Vec<PackDocument>,
     pub taxes: Vec<PackTax>,
     pub reconciliation: Vec<Invariant>,
     pub exceptions: Vec<PackException>,
+    pub brought_forward: Vec<PackBroughtForward>,
     pub month_before: MonthBefore,
     pub accounts: Vec<AccountChange>,
     pub services: Vec<ServiceChange>,
@@ -38,6 +40,22 @@ pub struct SellerTotal {
     /// The account of the reseller that sells; absent for the configured seller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sold_by: Option<String>,
+    pub currency: String,
+    pub document_count: u64,
+    pub total_without_tax: String,
+    pub tax_amount: String,
+    pub total_with_tax: String,
+    pub amount_due: String,
+}
+
+/// The totals of the documents of one account in one currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AccountTotal {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sold_by: Option<String>,
+    pub account_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
     pub currency: String,
     pub document_count: u64,
     pub total_without_tax: String,
@@ -95,6 +113,7 @@ pub struct PackTax {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Invariant {
     pub invariant: String,
+    pub explanation: String,
     pub unit: String,
     pub parts: Vec<InvariantPart>,
     pub difference: String,
@@ -114,6 +133,25 @@ pub struct PackException {
     pub kind: String,
     pub subject: String,
     pub detail: String,
+    /// The detail as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_name: Option<String>,
+    /// The first day of the usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_date: Option<String>,
+    /// Some of the resources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     pub item_count: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<String>,
@@ -123,6 +161,25 @@ pub struct PackException {
     pub amount: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
+}
+
+/// A line with an amount of an earlier document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PackBroughtForward {
+    pub number: String,
+    pub line: u64,
+    pub account_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
+    pub description: String,
+    pub from_period: String,
+    /// The document that carried the amount forward.
+    pub carried_from: String,
+    pub reason: String,
+    /// The reason as a sentence.
+    pub explanation: String,
+    pub net_amount: String,
+    pub currency: String,
 }
 
 /// The month that amounts are compared with.

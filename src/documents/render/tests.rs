@@ -137,10 +137,11 @@ pub(crate) fn usage_report() -> UsageReportPage {
         account_id: Some("acme".to_owned()),
         account_name: Some("Acme Manufacturing Ltd".to_owned()),
         status: InvoicingStatus::Invoiced,
-        invoice: Some(InvoiceLink {
+        documents: vec![InvoiceLink {
             number: "DRAFT-2026-10-483920".to_owned(),
-            path: "acme/DRAFT-2026-10-483920.html".to_owned(),
-        }),
+            path: "DRAFT-2026-10-483920.html".to_owned(),
+            note: None,
+        }],
         billing_period_start: date(2026, 10, 1),
         billing_period_end: date(2026, 11, 1),
         time_zone: "Europe/Berlin".to_owned(),
@@ -171,6 +172,7 @@ pub(crate) fn usage_report() -> UsageReportPage {
             contracted_cost: "1200.105".to_owned(),
         }],
         other_resources: Some(OtherResources { resource_count: 12, contracted_cost: "34.4".to_owned() }),
+        charges_without_usage: None,
         unrated_usage: vec![UnratedUsage {
             meter: "volume.archive".to_owned(),
             resource_id: "vol-9".to_owned(),
@@ -210,6 +212,11 @@ pub(crate) fn index() -> IndexPage {
                     total_tax: "191.57".to_owned(),
                     total_with_tax: "1199.81".to_owned(),
                 }),
+                other_documents: vec![InvoiceLink {
+                    number: "CN-2026-00004".to_owned(),
+                    path: "acme/CN-2026-00004.html".to_owned(),
+                    note: Some("credit note".to_owned()),
+                }],
                 usage_report_path: Some("acme/usage-webshop.html".to_owned()),
                 contracted_cost: "1008.238".to_owned(),
                 currency: "EUR".to_owned(),
@@ -220,6 +227,7 @@ pub(crate) fn index() -> IndexPage {
                 account_name: None,
                 status: InvoicingStatus::Internal,
                 invoice: None,
+                other_documents: Vec::new(),
                 usage_report_path: Some("nordwolke/usage-ops.html".to_owned()),
                 contracted_cost: "311.5".to_owned(),
                 currency: "EUR".to_owned(),
@@ -230,6 +238,7 @@ pub(crate) fn index() -> IndexPage {
                 account_name: None,
                 status: InvoicingStatus::Unattributed,
                 invoice: None,
+                other_documents: Vec::new(),
                 usage_report_path: None,
                 contracted_cost: "2.000000000000000001".to_owned(),
                 currency: "EUR".to_owned(),
@@ -518,7 +527,8 @@ fn hostile_texts_are_escaped() {
     report.daily_costs[1].service = hostile();
     report.daily_costs[2].service = hostile();
     report.top_resources[0].display_name = Some(hostile());
-    report.invoice = Some(InvoiceLink { number: hostile(), path: format!("javascript:{HOSTILE}") });
+    report.documents =
+        vec![InvoiceLink { number: hostile(), path: format!("javascript:{HOSTILE}"), note: Some(hostile()) }];
     let mut list = index();
     list.projects[0].account_name = Some(hostile());
     list.rejected_records[0].reason = hostile();
@@ -542,6 +552,87 @@ fn an_unrounded_amount_is_an_error() {
     let error = pages("en").render_invoice(&page).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("never rounds an amount"), "{cause}");
+}
+
+/// A report names every document of the project. The rows of the most expensive resources add up to the total, here
+/// with a fee of 20.00 beside resources for 1,214.505. A negative cost has no share.
+#[test]
+fn a_usage_report_names_all_documents_and_adds_up() {
+    let mut report = usage_report();
+    let link = |number: &str, note: Option<&str>| InvoiceLink {
+        number: number.to_owned(),
+        path: format!("{number}.html"),
+        note: note.map(str::to_owned),
+    };
+    report.documents = vec![link("INV-4", Some("cancelled")), link("INV-8", None), link("CN-1", Some("credit note"))];
+    report.charges_without_usage = Some("20".to_owned());
+    let html = pages("en").render_usage_report(&report).unwrap();
+    for text in [
+        "INV-4</a> <span class=\"soft\">(cancelled)",
+        "INV-8.html\">INV-8</a></span>",
+        "CN-1</a> <span class=\"soft\">(credit note)",
+        "Fees, charges and credits without a resource",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    assert!(!html.contains("Shares are of the positive costs"));
+}
+
+/// Late usage adds to the earlier invoice; a corrected record replaces a part of it. A negative line corrects it too.
+#[test]
+fn late_usage_is_additional_to_the_earlier_invoice() {
+    let correction = |reason: &str| LineCorrection {
+        charge_period_start: date(2026, 9, 9),
+        charge_period_end: date(2026, 9, 10),
+        document: Some(PrecedingDocument { number: "INV-7".to_owned(), issue_date: date(2026, 10, 2) }),
+        reason: reason.to_owned(),
+    };
+    let mut page = invoice();
+    for (language, late, corrected) in [
+        (
+            "en",
+            "9 September 2026 · Late usage, in addition to invoice INV-7, 2 October 2026",
+            "Corrected record · Corrects No. INV-7, 2 October 2026",
+        ),
+        (
+            "de",
+            "9. September 2026 · Nachgemeldete Nutzung, zusätzlich zu Rechnung INV-7, 2. Oktober 2026",
+            "Berichtigter Messwert · Berichtigt Nr. INV-7, 2. Oktober 2026",
+        ),
+        (
+            "fr",
+            "9 septembre 2026 · Usage transmis tardivement, en plus de la facture INV-7, 2 octobre 2026",
+            "Relevé rectifié · Rectifie Nº INV-7, 2 octobre 2026",
+        ),
+    ] {
+        page.lines[0].correction = Some(correction("late_usage"));
+        page.lines[1].correction = Some(correction("changed_record"));
+        let html = pages(language).render_invoice(&page).unwrap();
+        for text in [late, corrected] {
+            assert!(html.contains(text), "{language}: {text}: {html}");
+        }
+        page.lines[0].net_amount = "-0.10".to_owned();
+        let html = pages(language).render_invoice(&page).unwrap();
+        assert!(!html.contains(late), "{language}: a negative line is not additional");
+        page.lines[0].net_amount = "0.10".to_owned();
+    }
+}
+
+/// Under reverse charge the invoice states in plain words who pays the tax. A credit note does not.
+#[test]
+fn reverse_charge_is_explained() {
+    let mut page = InvoicePage { document_kind: DocumentKind::Invoice, ..invoice() };
+    page.tax_breakdown[0].category = "AE".to_owned();
+    for (language, text) in [
+        ("en", "You owe the tax on this amount"),
+        ("de", "Sie schulden die Steuer auf diesen Betrag"),
+        ("fr", "Vous devez la taxe sur ce montant"),
+    ] {
+        assert!(pages(language).render_invoice(&page).unwrap().contains(text), "{language}");
+        let credit_note = InvoicePage { document_kind: DocumentKind::CreditNote, ..page.clone() };
+        assert!(!pages(language).render_invoice(&credit_note).unwrap().contains(text), "{language}");
+        assert!(!pages(language).render_invoice(&invoice()).unwrap().contains(text), "{language}");
+    }
 }
 
 #[test]
@@ -602,7 +693,7 @@ fn a_report_without_project_and_costs_is_rendered() {
         project: None,
         account_id: None,
         account_name: None,
-        invoice: None,
+        documents: Vec::new(),
         status: InvoicingStatus::Unattributed,
         contracted_cost: exact("0"),
         services: Vec::new(),

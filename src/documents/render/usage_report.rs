@@ -27,7 +27,8 @@ pub struct UsageReportPage {
     pub account_id: Option<String>,
     pub account_name: Option<String>,
     pub status: InvoicingStatus,
-    pub invoice: Option<InvoiceLink>,
+    /// All documents of the period with charges of the project.
+    pub documents: Vec<InvoiceLink>,
     #[serde(serialize_with = "iso_date")]
     pub billing_period_start: Date,
     /// The exclusive end; the page shows the last day.
@@ -52,6 +53,8 @@ pub struct UsageReportPage {
     pub top_resources: Vec<ResourceCost>,
     /// The sum of all other resources.
     pub other_resources: Option<OtherResources>,
+    /// The cost without a resource, such as fees and credits; none if all cost is of resources.
+    pub charges_without_usage: Option<String>,
     pub unrated_usage: Vec<UnratedUsage>,
     /// The name and version of the program.
     pub generated_by: String,
@@ -84,6 +87,9 @@ pub struct InvoiceLink {
     pub number: String,
     /// The relative path of the page, not escaped as a URL.
     pub path: String,
+    /// The kind of a document that is not a valid invoice, such as `cancelled` or `credit note`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// The cost of one service in the period.
@@ -174,8 +180,10 @@ pub(crate) struct Arrangement {
     column_totals: Vec<String>,
     /// The sum of all days and services.
     total: String,
-    /// The share of each service in percent, with one decimal place.
+    /// The share of each service in the positive costs in percent, with one decimal place.
     shares: Vec<String>,
+    /// Whether a service has a negative cost, which has no share.
+    has_negative_cost: bool,
 }
 
 /// A row of the table of days.
@@ -236,12 +244,17 @@ impl UsageReportPage {
             });
         }
         let total = self.contracted_cost;
-        let mut shares = Vec::with_capacity(self.services.len());
         let mut services_total = Cost::default();
+        // A negative cost would make the shares of the total exceed 100 %. So shares are of the positive costs.
+        let mut positive_total = Cost::default();
         for service in &self.services {
             services_total = sum(services_total, service.contracted_cost)?;
-            shares.push(percent_of(service.contracted_cost, total));
+            if service.contracted_cost.units() > 0 {
+                positive_total = sum(positive_total, service.contracted_cost)?;
+            }
         }
+        let shares = self.services.iter().map(|service| percent_of(service.contracted_cost, positive_total)).collect();
+        let has_negative_cost = self.services.iter().any(|service| service.contracted_cost.is_negative());
         for (by, sum) in [("service", services_total), ("day", days_total)] {
             if sum != total {
                 return Err(CostError::NotTheTotal { by, sum, total });
@@ -254,6 +267,7 @@ impl UsageReportPage {
             column_totals: column_totals.iter().map(Cost::to_string).collect(),
             total: days_total.to_string(),
             shares,
+            has_negative_cost,
         })
     }
 }
@@ -277,6 +291,25 @@ fn percent_of(cost: Cost, total: Cost) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 30 and 10 are 75 % and 25 % of 40. A credit of -20 would make them 150 % and 50 % of the total of 20.
+    #[test]
+    fn shares_are_of_the_positive_costs() {
+        let cost = |units: i128| Cost::from_units(units * 10i128.pow(18));
+        let service = |name: &str, units| ServiceCost { service: name.to_owned(), contracted_cost: cost(units) };
+        let mut report = crate::documents::render::tests::usage_report();
+        report.contracted_cost = cost(20);
+        report.services = vec![service("a", 30), service("b", 10), service("c", -20)];
+        let daily = |one: &ServiceCost| DailyCost {
+            charge_date: report.billing_period_start,
+            service: one.service.clone(),
+            contracted_cost: one.contracted_cost,
+        };
+        report.daily_costs = report.services.iter().map(daily).collect();
+        let arrangement = report.arrange().unwrap();
+        assert_eq!(arrangement.shares, ["75.0", "25.0", "0.0"]);
+        assert!(arrangement.has_negative_cost);
+    }
 
     #[test]
     fn shares_are_percents() {
