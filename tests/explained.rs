@@ -219,6 +219,65 @@ fn explain_adds_up_for_corrections() {
     }
 }
 
+/// An account leaves on 15 October, late usage adds to its final invoice, and another invoice is cancelled and issued
+/// again. Each document names the others, and each tax and charge its place in the rules.
+#[test]
+fn the_documents_of_a_month_end_name_each_other() {
+    let lake = TestLake::of_sample("month-end");
+    let steps = std::fs::read_to_string(lake.path("story.txt")).unwrap();
+    for step in steps.lines().filter(|line| !line.starts_with('#')) {
+        match step.split_whitespace().collect::<Vec<_>>()[..] {
+            ["copy", from, to] => lake.put(to, std::fs::read(lake.path(from)).unwrap()),
+            ["conto", "close" | "cancel", ..] => {
+                let step = step.replacen("conto", "\"$CONTO\"", 1);
+                let mut shell = Command::new("sh");
+                let shell = shell.args(["-c", &step]).env("CONTO", env!("CARGO_BIN_EXE_conto"));
+                let shell = shell.env("CONTO_TODAY", "2099-12-31");
+                assert!(shell.current_dir(lake.path("")).output().unwrap().status.success(), "{step}");
+            }
+            _ => {}
+        }
+    }
+    for (document, expected) in [
+        // The account is valid until 15 October.
+        ("INV-2026-00003", &["2026-10-01 to 2026-10-15\n", "late usage is on INV-2026-00006 of 2026-11-02"][..]),
+        (
+            "INV-2026-00003/2",
+            &["brought forward from DRAFT-2026-09-734197, whose total was below `minimum_invoice_amount`"],
+        ),
+        (
+            "INV-2026-00006/1",
+            &[
+                "adds to INV-2026-00003\n",
+                "late usage of 2026-10, in addition to the earlier document (INV-2026-00003)",
+                "total due on all documents 4.50: 4.00 of INV-2026-00003/1, 0.50 of INV-2026-00006/1",
+            ],
+        ),
+        ("INV-2026-00004", &["cancelled by CN-2026-00001 of 2026-11-04", "replaced by INV-2026-00008 of 2026-11-04"]),
+        ("INV-2026-00004/4", &["one-off charge: -4.00 EUR", "reason: The web server", "approved by: A. Meyer"]),
+        ("CN-2026-00001", &["cancels INV-2026-00004: The street number was wrong\n"]),
+        (
+            "CN-2026-00001/1",
+            &[
+                "takes back the line of 2026-10 (INV-2026-00004)",
+                "total due on all documents 37.20: 37.20 of INV-2026-00004/1, 37.20 of INV-2026-00008/1, \
+                 -37.20 of CN-2026-00001/1",
+                "taxed as TVA S 20 % (fr at rating-rules/taxes.toml:1)",
+            ],
+        ),
+        (
+            "INV-2026-00008",
+            &["replaces INV-2026-00004: The street number was wrong", "(fr at rating-rules/taxes.toml:1)"],
+        ),
+        ("INV-2026-00005", &["on 195.00 (eu-business at rating-rules/taxes.toml:7)"]),
+    ] {
+        let text = lake.explain(document);
+        for part in expected {
+            assert!(text.contains(part), "no `{part}` in {text}");
+        }
+    }
+}
+
 /// The charge kinds that no sample has. They are a fee minimum, overage at two prices, a reservation, the minimum of an
 /// unused pool, and an amount brought forward.
 #[test]

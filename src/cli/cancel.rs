@@ -7,8 +7,10 @@ use super::close::FutureIssueDate;
 use super::memory_limit::MemoryLimit;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::lookup;
 use crate::model::summary::{CancelSummary, CancelledBy};
 use crate::pipeline::{self, CancelOptions, CloseOptions};
+use crate::storage::Lake;
 
 /// Cancel an issued invoice and issue it again with the present account data
 ///
@@ -18,8 +20,8 @@ use crate::pipeline::{self, CancelOptions, CloseOptions};
 #[command(after_help = "Example: conto cancel INV-2026-00012\n         \
     conto cancel INV-2026-00012 --approve --issue-date 2026-11-20 --reason \"wrong VAT id\"")]
 pub(super) struct CancelCommand {
-    /// The invoices, all of the same month
-    #[arg(required = true, value_name = "NUMBER")]
+    /// The invoices, all of the same month: a number, an id or name of an account or project, or a unique prefix
+    #[arg(required = true, value_name = "INVOICE")]
     numbers: Vec<String>,
 
     /// Issue no new invoice: the amount is written off, and later usage of the month is not charged either
@@ -71,13 +73,16 @@ impl CancelCommand {
             approved_by: self.approved_by.clone(),
             account: None,
         });
-        let cancel = CancelOptions { numbers: self.numbers.clone(), is_reissued: !self.without_reissue, remark };
+        let lake = Lake::open(&config.lake)?;
+        let candidates = lookup::candidates(&lake, &lake.snapshot().await?, None).await?;
+        let numbers = self.numbers.iter().map(|text| lookup::invoice_number(text, &candidates));
+        let numbers: Vec<String> = numbers.collect::<Result<_, _>>()?;
+        let cancel = CancelOptions { numbers: numbers.clone(), is_reissued: !self.without_reissue, remark };
         let summary = pipeline::cancel(config, rules, cancel, approved, options).await?;
         self.memory_limit.check();
         print(context, &summary);
         if summary.commit.is_none() {
-            let (numbers, flag) =
-                (self.numbers.join(" "), if self.without_reissue { " --without-reissue" } else { "" });
+            let (numbers, flag) = (numbers.join(" "), if self.without_reissue { " --without-reissue" } else { "" });
             context.printer.talk(&format!(
                 "hint: `conto cancel {numbers}{flag} --approve --issue-date YYYY-MM-DD --reason TEXT` issues them"
             ));

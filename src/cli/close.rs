@@ -12,6 +12,7 @@ use crate::cli::close_preview;
 use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
 use crate::cli::intake_counts::{incomplete, intake_group, print_unread};
+use crate::cli::lookup;
 use crate::error::count;
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
@@ -45,7 +46,7 @@ pub(super) struct CloseCommand {
     #[command(flatten)]
     future: FutureIssueDate,
 
-    /// Issue only the final invoice of this account, which has ended
+    /// Issue only the final invoice of this account, which has ended: its id or name, a project, or a unique prefix
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<String>,
 
@@ -148,7 +149,8 @@ impl CloseCommand {
         self.future.check(self.issue_date, &config)?;
         self.future.check_period(self.period, &config)?;
         let options = context.options(self.memory_limit.bytes);
-        let (issue_date, tax_point, account) = (self.issue_date, self.tax_point, self.account);
+        let account = self.account.map(|text| lookup::account_id(&text, &config.accounts.accounts)).transpose()?;
+        let (issue_date, tax_point) = (self.issue_date, self.tax_point);
         let (remark, approved_by) = (self.reason, self.approved_by);
         let closing = CloseOptions { issue_date, tax_point, force: self.force, remark, approved_by, account };
         if self.dry_run {

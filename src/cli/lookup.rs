@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cli::failure::Failure;
 use crate::error::count;
+use crate::model::account::Account;
 use crate::model::diagnostic::closest;
 use crate::model::money::{Amount, places_of_code};
 use crate::model::period::BillingPeriod;
@@ -21,6 +22,10 @@ const MOST_SIMILAR: usize = 3;
 pub(super) struct Candidate {
     pub(super) period: BillingPeriod,
     pub(super) number: String,
+    /// `invoice`, `credit_note` or a kind of draft.
+    pub(super) kind: String,
+    /// Whether the document is a correction of an earlier one. A new invoice after a cancellation is none.
+    is_correction: bool,
     account_id: String,
     account_name: Option<String>,
     project_id: Option<String>,
@@ -79,8 +84,17 @@ pub(super) async fn candidates(
     snapshot: &Snapshot,
     period: Option<BillingPeriod>,
 ) -> Result<Vec<Candidate>, Failure> {
-    const COLUMNS: [&str; 7] =
-        ["invoice_number", "account_id", "account_name", "project_id", "project_name", "currency", "total_with_tax"];
+    const COLUMNS: [&str; 9] = [
+        "invoice_number",
+        "document_kind",
+        "correction_reason",
+        "account_id",
+        "account_name",
+        "project_id",
+        "project_name",
+        "currency",
+        "total_with_tax",
+    ];
     let mut found = Vec::new();
     for file in snapshot.files("invoice") {
         let Ok(of_file) = file.partition.parse::<BillingPeriod>() else { continue };
@@ -95,6 +109,8 @@ pub(super) async fn candidates(
                 found.push(Candidate {
                     period: of_file,
                     number: row.text("invoice_number")?.to_owned(),
+                    kind: row.text("document_kind")?.to_owned(),
+                    is_correction: row.optional_text("correction_reason")?.is_some_and(|reason| reason != "reissued"),
                     account_id: row.text("account_id")?.to_owned(),
                     account_name: optional("account_name")?,
                     project_id: optional("project_id")?,
@@ -110,14 +126,15 @@ pub(super) async fn candidates(
 
 /// The document for a text; `None` if no document matches.
 pub(super) fn find<'a>(text: &str, candidates: &'a [Candidate]) -> Result<Option<&'a Candidate>, Failure> {
+    const HINT: &str = "give the number of an invoice, or a longer prefix; --period YYYY-MM selects one month";
     match matching(text, candidates, Candidate::names).as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(only)),
-        several => Err(ambiguous(text, several)),
+        several => Err(ambiguous(text, several, HINT)),
     }
 }
 
-fn ambiguous(text: &str, found: &[&Candidate]) -> Failure {
+fn ambiguous(text: &str, found: &[&Candidate], hint: &str) -> Failure {
     let mut message = format!("`{text}` names {}:", count(found.len(), "invoice"));
     let named = |id: &str, name: &Option<String>| match name {
         Some(name) if name != id => format!("{id} ({name})"),
@@ -132,8 +149,51 @@ fn ambiguous(text: &str, found: &[&Candidate]) -> Failure {
     if found.len() > MOST_LISTED {
         let _ = write!(message, "\n  and {} more", found.len() - MOST_LISTED);
     }
-    let hint = "give the number of an invoice, or a longer prefix; --period YYYY-MM selects one month";
     Failure::Usage { message, hint: hint.to_owned() }
+}
+
+/// The id of the account that a text names: by its id or name, by a project, or by a unique prefix. An unknown text is
+/// returned unchanged.
+pub(super) fn account_id(text: &str, accounts: &[Account]) -> Result<String, Failure> {
+    // An id of an account has precedence over a project with the same name.
+    if accounts.iter().any(|account| account.id == text) {
+        return Ok(text.to_owned());
+    }
+    match matching(text, accounts, account_names).as_slice() {
+        [] => Ok(text.to_owned()),
+        [only] => Ok(only.id.clone()),
+        several => {
+            let mut message = format!("`{text}` names {}:", count(several.len(), "account"));
+            for one in several.iter().take(MOST_LISTED) {
+                let _ = write!(message, "\n  {}  {}", one.id, one.name);
+            }
+            if several.len() > MOST_LISTED {
+                let _ = write!(message, "\n  and {} more", several.len() - MOST_LISTED);
+            }
+            Err(Failure::Usage { message, hint: "give the id of an account, or a longer prefix".to_owned() })
+        }
+    }
+}
+
+fn account_names(account: &Account) -> Vec<&str> {
+    let projects = account.projects.iter();
+    let projects = projects.flat_map(|project| [Some(project.id.as_str()), project.name.as_deref()]);
+    [account.id.as_str(), account.name.as_str()].into_iter().chain(projects.flatten()).collect()
+}
+
+/// The number of the issued invoice that a text names. Corrections are left out, because they are cancelled with their
+/// invoice. An unknown text, such as the number of a credit note, is returned unchanged.
+pub(super) fn invoice_number(text: &str, candidates: &[Candidate]) -> Result<String, Failure> {
+    if candidates.iter().any(|candidate| candidate.number == text.trim()) {
+        return Ok(text.trim().to_owned());
+    }
+    let mut found = matching(text, candidates, Candidate::names);
+    found.retain(|candidate| candidate.kind == "invoice" && !candidate.is_correction);
+    match found.as_slice() {
+        [] => Ok(text.to_owned()),
+        [only] => Ok(only.number.clone()),
+        several => Err(ambiguous(text, several, "give the number of an invoice, or a longer prefix")),
+    }
 }
 
 pub(super) fn unknown(text: &str, candidates: &[Candidate], period: Option<BillingPeriod>) -> Failure {
@@ -155,11 +215,14 @@ pub(super) fn unknown(text: &str, candidates: &[Candidate], period: Option<Billi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::account::Project;
 
     fn candidate(number: &str, account: (&str, &str), project: Option<(&str, &str)>) -> Candidate {
         Candidate {
             period: "2026-10".parse().unwrap(),
             number: number.to_owned(),
+            kind: "draft".to_owned(),
+            is_correction: false,
             account_id: account.0.to_owned(),
             account_name: (!account.1.is_empty()).then(|| account.1.to_owned()),
             project_id: project.map(|project| project.0.to_owned()),
@@ -214,6 +277,49 @@ mod tests {
         );
         assert!(found("9f").unwrap_err().starts_with("`9f` names 2 invoices:"));
         assert!(found("DRAFT").unwrap_err().starts_with("`DRAFT` names 4 invoices:"));
+    }
+
+    #[test]
+    fn an_account_is_found_by_id_name_project_or_prefix() {
+        let project = |id: &str| Project { id: id.to_owned(), name: Some(format!("{id} shop")), ..Project::default() };
+        let account = |id: &str, name: &str, projects: &[&str]| Account {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            projects: projects.iter().map(|id| project(id)).collect(),
+            ..Account::default()
+        };
+        let accounts = [
+            account("C-1", "Atelier Nord", &["C-10", "web"]),
+            account("C-10", "Atelier Sud", &["api"]),
+            account("C-2", "Verger", &[]),
+        ];
+        for (text, id) in [
+            ("C-1", "C-1"),
+            ("C-10", "C-10"),
+            ("atelier s", "C-10"),
+            ("Verger", "C-2"),
+            ("web", "C-1"),
+            ("api shop", "C-10"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(account_id(text, &accounts).unwrap(), id, "{text}");
+        }
+        let error = account_id("atelier", &accounts).unwrap_err().to_string();
+        assert_eq!(error, "`atelier` names 2 accounts:\n  C-1  Atelier Nord\n  C-10  Atelier Sud");
+    }
+
+    #[test]
+    fn only_issued_invoices_are_found_by_account() {
+        let mut all = all();
+        all[1].kind = "invoice".to_owned();
+        all[1].number = "INV-1".to_owned();
+        all[2].kind = "invoice".to_owned();
+        all[2].is_correction = true;
+        assert_eq!(invoice_number("beta", &all).unwrap(), "INV-1");
+        assert_eq!(invoice_number(" INV-1 ", &all).unwrap(), "INV-1");
+        // A number is never replaced by a longer one, and another text stays for the message of the command.
+        assert_eq!(invoice_number("DRAFT-2026-10-0001", &all).unwrap(), "DRAFT-2026-10-0001");
+        assert_eq!(invoice_number("acme", &all).unwrap(), "acme");
     }
 
     #[test]

@@ -107,12 +107,7 @@ impl CompiledTerms<'_> {
     ) -> Result<Result<Vec<TaxTreatment>, Suspension>, Error> {
         let profile = account.and_then(|account| account.tax_profile.as_deref()).unwrap_or(STANDARD_PROFILE);
         let country = owner.country;
-        let fits = |rule: &&TaxRule| {
-            let is_here = rule.countries.is_empty()
-                || country.is_some_and(|country| rule.countries.iter().any(|one| one == country));
-            rule.profile == profile && rule.validity.contains(tax_point) && is_here
-        };
-        let rules: Vec<&TaxRule> = self.terms.taxes.iter().filter(fits).collect();
+        let rules = self.terms.taxes.iter().filter(|rule| rule.is_for(account, tax_point));
         let mut applying: Vec<Vec<&TaxRule>> = vec![Vec::new(); lines.len()];
         for rule in rules {
             for (index, applies) in self.applies("tax", &rule.id, lines, owner)?.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
-use crate::model::account::InvoicePer;
+use crate::model::account::{Account, InvoicePer};
 use crate::model::diagnostic::Place;
 use crate::model::expression::Expression;
 use crate::model::money::{Amount, Decimal, Quantity, UnitPrice};
@@ -209,6 +209,17 @@ pub struct TaxRule {
     pub treatment: TaxTreatment,
     pub validity: Validity,
     pub declared_at: Place,
+}
+
+impl TaxRule {
+    /// Whether the tax is valid at a tax point for the profile and the country of a buyer. An unassigned project has no
+    /// account.
+    pub fn is_for(&self, account: Option<&Account>, tax_point: Date) -> bool {
+        let profile = account.and_then(|account| account.tax_profile.as_deref()).unwrap_or(STANDARD_PROFILE);
+        let country = account.and_then(|account| account.country.as_ref());
+        let is_here = self.countries.is_empty() || country.is_some_and(|country| self.countries.contains(country));
+        self.profile == profile && self.validity.contains(tax_point) && is_here
+    }
 }
 
 /// The tax profile of accounts without a profile.

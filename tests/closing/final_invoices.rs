@@ -381,7 +381,7 @@ fn an_account_without_an_end_before_the_issue_date_has_no_final_invoice() {
     };
     refused([NOVEMBER, "2026-11-16", "stays"], "it has no end; set its `valid_to` in the accounts file");
     refused([NOVEMBER, "2026-11-15", "gone"], "its `valid_to` is 2026-11-16, but the issue date is 2026-11-15");
-    refused([NOVEMBER, "2026-11-16", "gon"], "the accounts file does not contain it; did you mean `gone`?");
+    refused([NOVEMBER, "2026-11-16", "gome"], "the accounts file does not contain it; did you mean `gone`?");
     refused([OCTOBER, "2026-11-16", "gone"], "its last day is 2026-11-15; set --period to the month of this day");
     lake.set_accounts(accounts("internal = true"));
     refused([NOVEMBER, "2026-11-16", "gone"], "it is internal");

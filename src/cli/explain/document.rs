@@ -1,6 +1,7 @@
 //! The document that `conto explain` explains, with the relations and rules that it was computed from.
 
 use arrow::array::RecordBatch;
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::terms;
@@ -8,7 +9,7 @@ use crate::billed_period::BilledPeriod;
 use crate::cli::failure::Failure;
 use crate::error::Error;
 use crate::model::config::Config;
-use crate::model::period::BillingPeriod;
+use crate::model::period::{BillingPeriod, date_of};
 use crate::model::rule_book::RuleBook;
 use crate::query::persisted_relation;
 use crate::rows;
@@ -38,6 +39,18 @@ pub(super) struct Document {
     pub(super) rate_tier: Vec<RecordBatch>,
     /// The configuration and rules of the document; `None` if this version cannot read the inputs of its commit.
     pub(super) committed: Option<(Config, RuleBook)>,
+    /// The issue of this document and of the documents that correct, cancel or replace it, until now.
+    pub(super) issues: Vec<DocumentIssue>,
+}
+
+/// A row of `issued_document`.
+#[derive(Clone, Debug)]
+pub(super) struct DocumentIssue {
+    number: String,
+    issue_date: String,
+    corrects: Option<String>,
+    reason: Option<String>,
+    remark: Option<String>,
 }
 
 /// The identity of the explained document.
@@ -48,12 +61,36 @@ pub(super) struct ExplainedDocument {
     pub(super) billing_period_start: String,
     /// The exclusive end.
     pub(super) billing_period_end: String,
+    /// The days of the period on which the account is valid.
+    pub(super) service_period_start: String,
+    /// The exclusive end.
+    pub(super) service_period_end: String,
     pub(super) account_id: String,
     pub(super) account_name: Option<String>,
     pub(super) project_id: Option<String>,
     pub(super) project_name: Option<String>,
     pub(super) currency: String,
     pub(super) correction_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) issue_date: Option<String>,
+    /// The earlier document that this one corrects, cancels or replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) corrects: Option<String>,
+    /// The stated reason of a cancellation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) remark: Option<String>,
+    /// The later documents that correct, cancel or replace this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) later_documents: Vec<LaterDocument>,
+}
+
+/// A document that corrects, cancels or replaces an earlier one.
+#[derive(Debug, Serialize)]
+pub(super) struct LaterDocument {
+    pub(super) number: String,
+    pub(super) issue_date: String,
+    /// The reason in `issued_document`, such as `cancelled` or `reissued`.
+    pub(super) reason: String,
 }
 
 impl Document {
@@ -91,9 +128,11 @@ impl Document {
             Ok::<_, Failure>(batches)
         };
         let committed = terms::committed_inputs(&books.lake, &books.snapshot, &name).await?;
+        let issues = issues_of(&books.lake, &today, number).await?;
         Ok(Self {
             number: number.to_owned(),
             committed,
+            issues,
             tax_breakdown: read("tax_breakdown").await?,
             prepayment: read("prepayment").await?,
             credit_balance: read("credit_balance").await?,
@@ -116,6 +155,14 @@ impl Document {
         self.committed.as_ref().map(|(_, rules)| rules)
     }
 
+    /// The days of the period on which an account is valid, with an exclusive end.
+    fn service_period(&self, account_id: &str) -> (Date, Date) {
+        let (start, end) = (self.books.period.start(), self.books.period.end());
+        let accounts = self.committed.iter().flat_map(|(config, _)| &config.accounts.accounts);
+        let account = accounts.into_iter().find(|account| account.id == account_id);
+        account.map_or((start, end), |account| account.service_period(start, end))
+    }
+
     /// The identity of the document.
     pub(super) fn explained(&self) -> Result<Option<ExplainedDocument>, Error> {
         for invoice in rows::each(&self.invoice) {
@@ -124,7 +171,16 @@ impl Document {
                 continue;
             }
             let optional = |name| invoice.optional_text(name).map(|text| text.map(str::to_owned));
+            let (start, end) = self.service_period(invoice.text("account_id")?);
+            let issue = self.issues.iter().find(|issue| issue.number == self.number);
+            let later = self.issues.iter().filter(|issue| issue.corrects.as_ref() == Some(&self.number));
             return Ok(Some(ExplainedDocument {
+                service_period_start: start.to_string(),
+                service_period_end: end.to_string(),
+                issue_date: issue.map(|issue| issue.issue_date.clone()),
+                corrects: issue.and_then(|issue| issue.corrects.clone()),
+                remark: issue.and_then(|issue| issue.remark.clone()),
+                later_documents: later.map(DocumentIssue::later).collect(),
                 number: number.to_owned(),
                 kind: invoice.text("document_kind")?.to_owned(),
                 billing_period_start: self.books.period.start().to_string(),
@@ -139,6 +195,36 @@ impl Document {
         }
         Ok(None)
     }
+}
+
+impl DocumentIssue {
+    fn later(&self) -> LaterDocument {
+        let (number, issue_date) = (self.number.clone(), self.issue_date.clone());
+        LaterDocument { number, issue_date, reason: self.reason.clone().unwrap_or_default() }
+    }
+}
+
+/// The rows of `issued_document` about a document, in the order of issue.
+async fn issues_of(lake: &Lake, today: &Snapshot, number: &str) -> Result<Vec<DocumentIssue>, Failure> {
+    let mut found = Vec::new();
+    for file in today.files("issued_document") {
+        for row in rows::each(&lake.read_rows(file, &persisted_relation("issued_document")?.schema).await?) {
+            let optional = |name| row.optional_text(name).map(|text| text.map(str::to_owned));
+            let (one, corrects) = (row.text("document_number")?, optional("corrects")?);
+            if one == number || corrects.as_deref() == Some(number) {
+                let issue = DocumentIssue {
+                    number: one.to_owned(),
+                    issue_date: date_of(row.day("issue_date")?).to_string(),
+                    corrects,
+                    reason: optional("reason")?,
+                    remark: optional("remark")?,
+                };
+                found.push((row.number("chain_number")?, issue));
+            }
+        }
+    }
+    found.sort_by_key(|(chain_number, _)| *chain_number);
+    Ok(found.into_iter().map(|(_, issue)| issue).collect())
 }
 
 /// The commit that issued a document. The inputs of this commit explain the document, because later corrections and

@@ -44,6 +44,9 @@ pub(super) struct ExplainedLine {
     /// The amounts of a corrected line on all documents of the period.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) issued: Vec<IssuedPart>,
+    /// The sum of `issued`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) issued_total: Option<String>,
     /// The currency of the price and the cost.
     pub(super) price_currency: String,
     /// `1 EUR = 1.1 USD of 2026-10-30`, if the invoice is in another currency.
@@ -57,6 +60,9 @@ pub(super) struct ExplainedLine {
     /// The net amount minus the allowances.
     pub(super) remaining_amount: String,
     pub(super) tax: String,
+    /// The `[[tax]]` of the rules with this treatment; empty for the tax of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tax_rules: Vec<TermReference>,
     pub(super) prices: Vec<ExplainedPrice>,
     pub(super) resources: Vec<ExplainedResource>,
     pub(super) windows: Vec<ExplainedWindow>,
@@ -114,6 +120,8 @@ pub(super) struct IssuedPart {
     pub(super) invoice: String,
     pub(super) line: i64,
     pub(super) net_amount: String,
+    #[serde(skip)]
+    units: Amount,
 }
 
 /// The usage of one resource at one price.
@@ -188,6 +196,12 @@ impl Document {
             windows.drain(WINDOWS_AT_ENDS..window_count - WINDOWS_AT_ENDS);
         }
         let places = places_of_code(row.text("currency")?);
+        let mut issued_total = Amount::ZERO;
+        for part in &issued {
+            issued_total = issued_total.checked_add(part.units).ok_or(Error::AMOUNT_OVERFLOW)?;
+        }
+        // The tax of all lines is explained with the totals of the document.
+        let tax_rules = if detail.is_in_depth { self.tax_rules(row.text("tax_treatment")?)? } else { Vec::new() };
         Ok(ExplainedLine {
             invoice: self.number.clone(),
             line: line_number,
@@ -203,6 +217,7 @@ impl Document {
             fees,
             term_reference: self.term_reference(row)?,
             origin,
+            issued_total: (!issued.is_empty()).then(|| issued_total.to_text(places)),
             issued,
             price_currency,
             exchange,
@@ -214,6 +229,7 @@ impl Document {
             allowances,
             remaining_amount: remaining.to_text(places),
             tax: row.text("tax_treatment")?.to_owned(),
+            tax_rules,
             prices,
             resources,
             windows,
@@ -319,6 +335,12 @@ impl Document {
         Ok(term.and_then(|term| terms::of_line(self.rules()?, component, term)))
     }
 
+    /// The `[[tax]]` of the rules with a treatment, for the profile of the account. Several taxes can have the same
+    /// treatment, such as one for each country.
+    fn tax_rules(&self, treatment: &str) -> Result<Vec<TermReference>, Error> {
+        self.tax_rules_where(|rule| rule.treatment.text() == treatment)
+    }
+
     fn origin_of(&self, number: &str, line_number: i64) -> Result<Option<ExplainedOrigin>, Error> {
         for row in rows::each(&self.line_reference) {
             if row.text("invoice_number")? == number && row.number("line_number")? == line_number {
@@ -370,6 +392,7 @@ impl Document {
                     invoice: other.text("invoice_number")?.to_owned(),
                     line: other.number("line_number")?,
                     net_amount: other.decimal::<4>("net_amount")?.to_text(places),
+                    units: other.decimal("net_amount")?,
                 });
             }
         }

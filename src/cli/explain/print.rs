@@ -4,7 +4,7 @@ use super::Explained;
 use super::document::ExplainedDocument;
 use super::line::{ExplainedFee, ExplainedLine};
 use super::price::{ExplainedLimit, ExplainedPrice, ExplainedTier};
-use super::terms::TermReference;
+use super::terms::{self, TermReference};
 use crate::cli::print::Printer;
 use crate::error::count;
 use crate::model::one_off_charge::ONE_OFF;
@@ -22,6 +22,9 @@ impl Explained {
                 _ => printer.line(&invoice.number),
             }
             printer.line(&parties(invoice));
+            for sentence in relations(invoice) {
+                printer.line(&sentence);
+            }
         }
         for line in &self.lines {
             printer.line("");
@@ -58,11 +61,36 @@ fn parties(invoice: &ExplainedDocument) -> String {
     if let Some(project) = &invoice.project_id {
         text.push_str(&format!(", project {}", named(project, &invoice.project_name)));
     }
-    text.push_str(&format!(", {}", days(&invoice.billing_period_start, &invoice.billing_period_end)));
+    text.push_str(&format!(", {}", days(&invoice.service_period_start, &invoice.service_period_end)));
     if let Some(reason) = &invoice.correction_reason {
         text.push_str(&format!(", correction: {}", reason.replace('_', " ")));
     }
     text
+}
+
+/// A line for each document that this one corrects, cancels or replaces, or that does so with this one.
+fn relations(invoice: &ExplainedDocument) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(earlier) = &invoice.corrects {
+        let verb = match invoice.correction_reason.as_deref() {
+            Some("cancelled") => "cancels",
+            Some("reissued") => "replaces",
+            Some("late_usage") => "adds to",
+            _ => "corrects",
+        };
+        let remark = invoice.remark.as_ref().map(|remark| format!(": {remark}")).unwrap_or_default();
+        lines.push(format!("{verb} {earlier}{remark}"));
+    }
+    for later in &invoice.later_documents {
+        let (verb, reason) = match later.reason.as_str() {
+            "cancelled" => ("cancelled by", String::new()),
+            "reissued" => ("replaced by", String::new()),
+            "late_usage" => ("late usage is on", String::new()),
+            reason => ("corrected by", format!(": {}", reason.replace('_', " "))),
+        };
+        lines.push(format!("{verb} {} of {}{reason}", later.number, later.issue_date));
+    }
+    lines
 }
 
 fn reference(by: &TermReference) -> String {
@@ -71,7 +99,9 @@ fn reference(by: &TermReference) -> String {
 
 impl ExplainedLine {
     fn print(&self, printer: &Printer) {
-        let by = if self.line_by.is_empty() { String::new() } else { format!(" ({})", self.line_by) };
+        // The description of an amount brought forward contains its month.
+        let has_own_name = self.line_by.is_empty() || self.charge_kind == "brought_forward";
+        let by = if has_own_name { String::new() } else { format!(" ({})", self.line_by) };
         let days = days(&self.charge_period_start, &self.charge_period_end);
         printer.line(&format!("{}{by}, {days}", self.description));
         self.print_amount(printer);
@@ -102,6 +132,7 @@ impl ExplainedLine {
                 None => format!(", rounded to {net}"),
             };
             // A minimum or a maximum has only an amount.
+            let kind = if kind == "one off" { "one-off charge".to_owned() } else { kind };
             let how = if unit.is_empty() { kind } else { format!("{quantity} {unit} at {price} {priced}{per}") };
             printer.line(&format!("{how}: {cost} {priced}{converted}"));
         } else if unit.is_empty() {
@@ -122,18 +153,33 @@ impl ExplainedLine {
     fn print_origin(&self, printer: &Printer) {
         if let Some(origin) = &self.origin {
             if let Some(from) = &origin.carried_from {
-                printer.line(&printer.runnable(&format!("brought forward from {from}: `conto explain {from}`")));
+                // A correction that waits for the next invoice has its own reason.
+                let reason = match &origin.reason {
+                    Some(_) => "",
+                    None if self.net_amount.starts_with('-') => ", whose total was below zero",
+                    None => ", whose total was below `minimum_invoice_amount`",
+                };
+                let text = format!("brought forward from {from}{reason}: `conto explain {from}`");
+                printer.line(&printer.runnable(&text));
             }
             if let (Some(period), Some(reason)) = (&origin.corrected_period, &origin.reason) {
                 let of = origin.corrected_document.as_ref().map(|number| format!(" ({number})")).unwrap_or_default();
-                printer.line(&format!("corrects {period}{of}: {}", reason.replace('_', " ")));
+                let net = &self.net_amount;
+                printer.line(&match reason.as_str() {
+                    "cancelled" => format!("takes back the line of {period}{of}"),
+                    "late_usage" if !net.starts_with('-') => {
+                        format!("late usage of {period}, in addition to the earlier document{of}")
+                    }
+                    reason => format!("corrects {period}{of}: {}", reason.replace('_', " ")),
+                });
             }
         }
         if !self.issued.is_empty() {
             let part =
                 |part: &super::line::IssuedPart| format!("{} of {}/{}", part.net_amount, part.invoice, part.line);
             let parts: Vec<String> = self.issued.iter().map(part).collect();
-            printer.line(&format!("total due: {}", parts.join(", ")));
+            let total = self.issued_total.as_deref().unwrap_or_default();
+            printer.line(&format!("total due on all documents {total}: {}", parts.join(", ")));
         }
     }
 
@@ -150,7 +196,10 @@ impl ExplainedLine {
             ));
         }
         if !self.allowances.is_empty() {
-            printer.line(&format!("leaves {} {}, taxed as {}", self.remaining_amount, self.currency, self.tax));
+            printer.line(&format!("leaves {} {}", self.remaining_amount, self.currency));
+        }
+        if !self.allowances.is_empty() || !self.tax_rules.is_empty() {
+            printer.line(&format!("taxed as {}{}", self.tax, terms::by_rules(&self.tax_rules)));
         }
     }
 
@@ -181,7 +230,8 @@ impl ExplainedLine {
         };
         let rows: Vec<Vec<String>> = self.fees.iter().map(row).collect();
         printer.line("");
-        printer.table(&["resource", "first day", "last day", self.unit.as_str(), "cost"], &rows, &[3, 4]);
+        let unit = if self.unit.is_empty() { "quantity" } else { self.unit.as_str() };
+        printer.table(&["resource", "first day", "last day", unit, "cost"], &rows, &[3, 4]);
     }
 
     /// Prints the resources, windows and files of a line.
@@ -200,6 +250,9 @@ impl ExplainedLine {
         header.extend(["first day", "last day", self.unit.as_str(), "cost"]);
         let width = header.len();
         printer.line("");
+        if !self.issued.is_empty() {
+            printer.line("All usage of the total due:");
+        }
         printer.table(&header, &rows, &[width - 2, width - 1]);
         if !self.windows.is_empty() {
             let cut = if self.windows.len() < self.window_count { ", the first and last are" } else { "" };

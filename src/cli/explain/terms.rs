@@ -11,7 +11,7 @@ use crate::model::diagnostic::Place;
 use crate::model::expression::Expression;
 use crate::model::money::{Amount, places_of};
 use crate::model::rule_book::RuleBook;
-use crate::model::terms::{CreditKind, DiscountValue};
+use crate::model::terms::{CreditKind, DiscountValue, TaxRule};
 use crate::storage::{Lake, Snapshot};
 
 /// A contract term, with its place in the rules.
@@ -112,6 +112,20 @@ pub(super) fn of_credit(rules: &RuleBook, term_id: &str) -> Option<TermReference
         CreditKind::PrepaidTaxedAtUse => format!("{amount} prepaid without tax"),
     };
     Some(reference(&credit.id, &credit.declared_at, summary))
+}
+
+/// A tax of the rules.
+pub(super) fn of_tax(tax: &TaxRule) -> TermReference {
+    let countries = if tax.countries.is_empty() { "all countries".to_owned() } else { tax.countries.join(", ") };
+    let condition = condition_text(&tax.when);
+    let summary = format!("tax of the profile {} for customers in {countries}{condition}", tax.profile);
+    reference(&tax.id, &tax.declared_at, summary)
+}
+
+/// ` (fr at rules/taxes.toml:1)`, or an empty text for the tax of the configuration.
+pub(super) fn by_rules(rules: &[TermReference]) -> String {
+    let places: Vec<String> = rules.iter().map(|by| format!("{} at {}", by.term, by.place)).collect();
+    if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) }
 }
 
 fn in_currency(amount: Amount, currency: iso_currency::Currency) -> String {

@@ -8,6 +8,8 @@ use super::terms::{self, TermReference};
 use crate::cli::print::Printer;
 use crate::error::Error;
 use crate::model::money::places_of_code;
+use crate::model::period::date_of;
+use crate::model::terms::TaxRule;
 use crate::rows::{self, Row};
 
 /// The totals of a document, in the order of calculation.
@@ -45,6 +47,9 @@ struct TaxSubtotal {
     tax: String,
     taxable_amount: String,
     tax_amount: String,
+    /// The `[[tax]]` of the rules; empty for the tax of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<TermReference>,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,6 +109,30 @@ fn tax_of(row: Row<'_>) -> Result<String, Error> {
     Ok(format!("{} {category} {rate} %{compound}{reason}", row.text("tax_name")?))
 }
 
+impl Document {
+    /// The `[[tax]]` of the rules that can have made a tax group.
+    fn tax_rules_of_group(&self, group: Row<'_>) -> Result<Vec<TermReference>, Error> {
+        let (name, category) = (group.text("tax_name")?, group.text("tax_category")?);
+        let (rate, reason) = (group.decimal::<4>("tax_rate")?, group.optional_text("exemption_reason")?);
+        self.tax_rules_where(|rule| {
+            let treatment = &rule.treatment;
+            treatment.category.code() == category
+                && treatment.exemption_reason.as_deref() == reason
+                && treatment.taxes.iter().any(|tax| tax.name == name && tax.rate == rate)
+        })
+    }
+
+    /// The `[[tax]]` of the rules that fulfil a condition and fit the account at the tax point of the document.
+    pub(super) fn tax_rules_where(&self, is_wanted: impl Fn(&TaxRule) -> bool) -> Result<Vec<TermReference>, Error> {
+        let Some((config, rules)) = &self.committed else { return Ok(Vec::new()) };
+        let Some(invoice) = of_document(&self.invoice, &self.number)?.into_iter().next() else { return Ok(Vec::new()) };
+        let (account_id, tax_point) = (invoice.text("account_id")?, date_of(invoice.day("tax_point")?));
+        let account = config.accounts.accounts.iter().find(|account| account.id == account_id);
+        let fits = |rule: &&TaxRule| rule.is_for(account, tax_point) && is_wanted(rule);
+        Ok(rules.terms.taxes.iter().filter(fits).map(terms::of_tax).collect())
+    }
+}
+
 impl TotalsOf<'_> {
     pub(super) fn explained(&self) -> Result<Option<ExplainedTotals>, Error> {
         let Self(document) = self;
@@ -128,7 +157,8 @@ impl TotalsOf<'_> {
         let mut taxes = Vec::new();
         for row in of_document(&document.tax_breakdown, number)? {
             let (taxable_amount, tax_amount) = (amount(row, "taxable_amount")?, amount(row, "tax_amount")?);
-            taxes.push(TaxSubtotal { tax: tax_of(row)?, taxable_amount, tax_amount });
+            let rules = document.tax_rules_of_group(row)?;
+            taxes.push(TaxSubtotal { tax: tax_of(row)?, taxable_amount, tax_amount, rules });
         }
         let mut prepayments = Vec::new();
         for row in of_document(&document.prepayment, number)? {
@@ -147,7 +177,7 @@ impl TotalsOf<'_> {
                 let tax = invoice.decimal::<4>("tax_amount_in_seller_currency")?.to_text(places);
                 let rate = invoice.decimal::<12>("exchange_rate")?;
                 let (quote, day) = (invoice.text("exchange_quote")?, invoice.day("exchange_rate_date")?);
-                let day = crate::model::period::date_of(day);
+                let day = date_of(day);
                 Some(format!("{tax} {seller_currency}, at 1 {base} = {rate} {quote} of {day}"))
             }
             None => None,
@@ -182,7 +212,8 @@ impl ExplainedTotals {
         }
         steps.push(("without tax", &self.total_without_tax, String::new()));
         for tax in &self.taxes {
-            steps.push(("plus tax", &tax.tax_amount, format!("{} on {}", tax.tax, tax.taxable_amount)));
+            let by = terms::by_rules(&tax.rules);
+            steps.push(("plus tax", &tax.tax_amount, format!("{} on {}{by}", tax.tax, tax.taxable_amount)));
         }
         steps.push(("with tax", &self.total_with_tax, String::new()));
         for paid in &self.prepayments {

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::error::{Error, LakeError};
+use crate::cli::lookup;
+use crate::error::{Error, LakeError, count};
 use crate::intake::formats::timestamp;
 use crate::load::canonical_value;
 use crate::load::{UnitError, Units, split_unit};
@@ -35,7 +36,7 @@ use crate::rating::example::{Working, run_examples};
     A usage file is CSV with the column `quantity` (a unit is allowed) and optionally `at` (RFC 3339), \
     `resource`, `project`, `meter` and dimensions.")]
 pub(in crate::cli) struct QuoteCommand {
-    /// The id of the rule
+    /// The id of the rule, or a unique prefix
     #[arg(long, value_name = "ID")]
     rule: String,
 
@@ -129,7 +130,13 @@ impl QuoteCommand {
         let (config, rules) = context.read_all()?;
         let zone = TimeZone::get(&config.time_zone)
             .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
-        let Some(rule) = rules.rule(&self.rule) else {
+        let found = lookup::matching(&self.rule, &rules.rules, |rule| vec![&rule.id]);
+        if let [first, second, ..] = found.as_slice() {
+            let ids: Vec<String> = found.iter().map(|rule| format!("`{}`", rule.id)).collect();
+            let message = format!("`{}` names {}: {}", self.rule, count(found.len(), "rule"), ids.join(", "));
+            return Err(usage_error(message, format!("give the id, such as `{}` or `{}`", first.id, second.id)));
+        }
+        let Some(rule) = found.first().copied() else {
             let known = crate::model::diagnostic::closest(&self.rule, rules.rules.iter().map(|rule| rule.id.as_str()));
             let hint = known.map(|id| format!("did you mean `{id}`? ")).unwrap_or_default();
             let message = format!("there is no rule `{}`", self.rule);
@@ -153,7 +160,7 @@ impl QuoteCommand {
         // All rules stay: another rule may set the price, and factors multiply it. Other examples are dropped.
         let mut book = (*rules).clone();
         for other in &mut book.rules {
-            other.examples = if other.id == self.rule { vec![example.clone()] } else { Vec::new() };
+            other.examples = if other.id == rule.id { vec![example.clone()] } else { Vec::new() };
             // A single quantity is the quantity of the percentile. As one of many windows, it would not count.
             if let Some(percentile) = other.percentile.as_mut().filter(|_| self.usage.is_none()) {
                 percentile.missing_windows = MissingWindows::Ignore;
