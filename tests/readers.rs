@@ -173,25 +173,47 @@ fn concurrent_commands_leave_complete_manifests() {
     }
 }
 
-/// A changed manifest is damage, and a manifest that is not written yet is none. Without manifests, the next command
-/// writes the newest one of each relation.
+/// A manifest that lists other files is wrong, and a manifest that is not written yet is only missing. The next command
+/// repairs both, and removes the manifest of a commit that does not exist.
 #[test]
 fn a_verification_finds_a_changed_manifest() {
     let lake = lake();
     lake.run(OCTOBER);
     let newest = "lake/data/invoice/manifest/00000000000000000001.json";
     lake.replace(newest, "\"rows\":1", "\"rows\":2");
-    let damages = lake.damages();
-    let damaged = "`data/invoice/manifest/00000000000000000001.json` does not match the commit log: remove \
-                   `data/*/manifest`, and the next command writes it again";
-    assert_eq!(damages, [damaged]);
-    for relation in lake.snapshot().relations() {
+    let found = |key: &str| -> Vec<String> {
+        let output = lake.output(&["lake", "verify", "--json"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["damaged"], Value::Array(Vec::new()));
+        assert_eq!(output.status.code() == Some(1), found["wrong_manifests"][0].is_string());
+        found[key].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let remedy = "the next `conto intake` or `conto run` writes it again";
+    let wrong = |number: u64, what: &str| format!("`data/invoice/manifest/{number:020}.json` {what}: {remedy}");
+    assert_eq!(found("wrong_manifests"), [wrong(1, "lists other files than the commit log")]);
+    lake.succeeds(&["intake"]);
+    assert_manifests(&lake.lake());
+    lake.assert_verified();
+    for relation in ["invoice", "stream"] {
         std::fs::remove_dir_all(lake.path(&format!("lake/data/{relation}/manifest"))).unwrap();
     }
-    lake.assert_verified();
+    let missing = ["invoice", "stream"].map(|relation| format!("`{relation}` has no manifest: {remedy}"));
+    assert_eq!((found("wrong_manifests"), found("missing_manifests")), (Vec::new(), missing.to_vec()));
+    lake.succeeds(&["intake"]);
+    assert_manifests(&lake.lake());
+    // The newest manifest of a relation that two commits changed is deleted, so the older one is the newest.
+    lake.deliver("second", ["m,c,2026-10-11T10:00:00Z,7,q"]);
     lake.run(OCTOBER);
+    lake.remove("lake/data/invoice/manifest/00000000000000000003.json");
+    let older = "data/invoice/manifest/00000000000000000001.json";
+    let stale = format!("`invoice` changed after its newest manifest `{older}`: {remedy}");
+    assert_eq!((found("wrong_manifests"), found("missing_manifests")), (Vec::new(), vec![stale]));
+    lake.succeeds(&["intake"]);
     assert_manifests(&lake.lake());
     // A manifest of a commit that the log does not have.
     lake.put("lake/data/invoice/manifest/00000000000000000009.json", "{}");
-    assert_eq!(lake.damages().len(), 1);
+    assert_eq!(found("wrong_manifests"), [wrong(9, "is of a commit that the log does not contain")]);
+    lake.succeeds(&["intake"]);
+    lake.assert_verified();
+    assert!(!lake.path("lake/data/invoice/manifest/00000000000000000009.json").exists());
 }

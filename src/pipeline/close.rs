@@ -71,7 +71,7 @@ pub async fn preview_close(
     options: RunOptions,
 ) -> Result<ClosePreview, Error> {
     let environment = Environment::new(config, rules, options)?;
-    let mut dry_run = Transaction::open(&environment).await?.dry_run(&environment)?;
+    let mut dry_run = Transaction::open_to_read(&environment).await?.dry_run(&environment)?;
     let (catalog, intake) = take_in(&environment, &mut dry_run).await?;
     let context = context_of_close(&environment, &dry_run, period, &closing).await?;
     let of_account = context.account.as_ref().and_then(|account| context.tax_points.get(account));

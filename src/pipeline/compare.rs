@@ -54,7 +54,7 @@ pub(super) async fn open(
     options: RunOptions,
 ) -> Result<(Context, Transaction), Error> {
     let environment = Environment::new(config, rules, options)?;
-    let transaction = Transaction::open(&environment).await?;
+    let transaction = Transaction::open_to_read(&environment).await?;
     let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, period).await?;
     Ok((Context::new(&environment, period, mode), transaction))
 }

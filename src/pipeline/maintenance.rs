@@ -73,7 +73,8 @@ pub async fn vacuum(
 /// Compares everything in the lake with the commit log, and every issued document with the previous document of the
 /// chain.
 pub async fn verify(config: Arc<Config>, options: RunOptions) -> Result<Findings, Error> {
-    let (_, transaction) = open(&config, &options).await?;
+    let environment = Environment::new(config, Arc::default(), options)?;
+    let transaction = Transaction::open_to_read(&environment).await?;
     let mut findings = transaction.lake.verify_all().await?;
     findings.damaged.extend(closing::broken_links(&transaction).await?);
     Ok(findings)

@@ -115,6 +115,14 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Begins a transaction that is never committed on everything that is committed. It writes nothing, not even
+    /// manifests that are missing.
+    pub async fn open_to_read(environment: &Environment) -> Result<Self, Error> {
+        let lake = Lake::open(&environment.config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        Self::over(lake, snapshot, environment)
+    }
+
     /// Begins a transaction on everything that is committed.
     pub async fn open(environment: &Environment) -> Result<Self, Error> {
         let lake = Lake::open(&environment.config.lake)?;

@@ -7,9 +7,9 @@
 //! A commit writes its manifests after its log entry, so that no manifest is ahead of the log. A manifest depends on
 //! the log alone and is never replaced. So two commands that write the same manifest write the same bytes.
 //!
-//! A command that is killed after its log entry leaves manifests missing, and the next command writes them. Manifests
-//! are written in the order of commits, and for one commit in the order of relations. So if the last manifest of a
-//! commit exists, no manifest of this commit and of earlier ones is missing.
+//! A command that is killed after its log entry leaves manifests missing, and another program can change or delete
+//! manifests. The next command that writes compares the newest manifest of each relation with the log and writes the
+//! missing and wrong ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use super::vacuum::is_modified_before;
@@ -25,6 +25,29 @@ use super::{Commit, Error, Lake, Snapshot, layout, sync};
 
 /// The number of manifests that are written at the same time. Each is one small request of an object store.
 const IN_FLIGHT: usize = 8;
+
+/// The manifests of one relation.
+struct RelationManifests {
+    relation: String,
+    /// The numbers of their commits, in ascending order.
+    numbers: Vec<u64>,
+}
+
+/// The result of a comparison of the newest manifest of a relation with the log.
+enum ManifestState {
+    /// It lists the current files.
+    Right,
+    /// It is of a commit that followed the snapshot.
+    Ahead,
+    /// The relation has no manifest.
+    Missing,
+    /// A later commit changed the relation.
+    Stale,
+    /// It lists other files.
+    Wrong,
+    /// It is of a commit that the log does not contain.
+    Unknown,
+}
 
 #[derive(Debug, Serialize)]
 struct Manifest<'a> {
@@ -92,30 +115,39 @@ impl Lake {
         }
     }
 
-    /// Writes the manifests that a killed command left missing.
+    /// Writes the manifests that are missing or wrong.
     pub async fn complete_manifests(&self, snapshot: &Snapshot) {
-        match self.missing_manifests(snapshot).await {
-            Ok(missing) => self.write_manifests(snapshot, &missing).await,
-            Err(error) => tracing::warn!("could not examine the manifests for other programs: {error}"),
+        if let Err(error) = self.repair_manifests(snapshot).await {
+            tracing::warn!("could not examine the manifests for other programs: {error}");
         }
     }
 
-    async fn missing_manifests(&self, snapshot: &Snapshot) -> Result<ChangedRelations, Error> {
-        let mut missing = ChangedRelations::default();
-        for commit in snapshot.commits().iter().rev() {
-            if commit.added_files + commit.removed_files == 0 {
-                continue;
-            }
-            let entry = self.log_entry(commit.sequence).await?;
-            let Some(last) = changed_by(&entry).pop_last() else { continue };
-            let path = layout::manifest(last, commit.sequence);
-            match self.store.head(&self.full_path(&path)).await {
-                Ok(_) => break,
-                Err(object_store::Error::NotFound { .. }) => missing.add(&entry),
-                Err(source) => return Err(Error::Store { action: "find", path, source }),
+    async fn repair_manifests(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let mut wrong: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for manifests in self.manifests_of(snapshot).await? {
+            if !matches!(self.state_of(&manifests, snapshot).await?, ManifestState::Right | ManifestState::Ahead) {
+                wrong.insert(manifests.relation, manifests.numbers);
             }
         }
-        Ok(missing)
+        let mut changed = ChangedRelations::default();
+        for commit in snapshot.commits().iter().rev() {
+            if wrong.keys().all(|relation| changed.0.contains_key(relation)) {
+                break;
+            }
+            if commit.added_files + commit.removed_files > 0 {
+                changed.add(&self.log_entry(commit.sequence).await?);
+            }
+        }
+        changed.0.retain(|relation, _| wrong.contains_key(relation));
+        self.try_write_manifests(snapshot, &changed).await?;
+        // A larger number would still be the newest manifest of the relation.
+        let is_newer = |relation: &str, number: u64| changed.0.get(relation).is_none_or(|last| number > *last);
+        let mut newer = Vec::new();
+        for (relation, numbers) in &wrong {
+            let numbers = numbers.iter().filter(|number| is_newer(relation, **number));
+            newer.extend(numbers.map(|number| layout::manifest(relation, *number)));
+        }
+        self.delete(&newer).await
     }
 
     async fn try_write_manifests(&self, snapshot: &Snapshot, changed: &ChangedRelations) -> Result<(), Error> {
@@ -152,17 +184,52 @@ impl Lake {
     async fn manifests(&self) -> Result<BTreeMap<String, Vec<(u64, ObjectMeta)>>, Error> {
         let failed = |source| Error::Store { action: "list", path: layout::DATA.to_owned(), source };
         let directories = self.store.list_with_delimiter(Some(&self.full_path(layout::DATA))).await.map_err(failed)?;
-        let mut manifests = BTreeMap::new();
-        for relation in directories.common_prefixes.iter().filter_map(|prefix| prefix.filename()) {
-            let directory = self.full_path(&layout::manifests(relation));
+        let relations = directories.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned));
+        let listed = stream::iter(relations).map(async |relation| {
+            let directory = self.full_path(&layout::manifests(&relation));
             let objects: Vec<ObjectMeta> = self.store.list(Some(&directory)).try_collect().await.map_err(failed)?;
             let number = |object: &ObjectMeta| object.location.filename().and_then(layout::log_sequence);
             let mut numbered: Vec<(u64, ObjectMeta)> =
                 objects.into_iter().filter_map(|object| Some((number(&object)?, object))).collect();
             numbered.sort_by_key(|(number, _)| *number);
-            manifests.insert(relation.to_owned(), numbered);
+            Ok((relation, numbered))
+        });
+        listed.buffered(IN_FLIGHT).try_collect().await
+    }
+
+    /// The numbers of the manifests of each relation that has manifests or current files.
+    async fn manifests_of(&self, snapshot: &Snapshot) -> Result<Vec<RelationManifests>, Error> {
+        let mut found: BTreeMap<String, Vec<u64>> =
+            snapshot.relations().into_iter().map(|relation| (relation.to_owned(), Vec::new())).collect();
+        for (relation, manifests) in self.manifests().await? {
+            found.entry(relation).or_default().extend(manifests.into_iter().map(|(number, _)| number));
         }
-        Ok(manifests)
+        let is_known =
+            |(relation, numbers): &(String, Vec<u64>)| !numbers.is_empty() || snapshot.files(relation).next().is_some();
+        let found = found.into_iter().filter(is_known);
+        Ok(found.map(|(relation, numbers)| RelationManifests { relation, numbers }).collect())
+    }
+
+    /// Compares the newest manifest of a relation with the current files of the relation.
+    async fn state_of(&self, manifests: &RelationManifests, snapshot: &Snapshot) -> Result<ManifestState, Error> {
+        let relation = &manifests.relation;
+        let Some(newest) = manifests.numbers.last().copied() else { return Ok(ManifestState::Missing) };
+        if newest >= snapshot.next_sequence() {
+            // Another command can commit between the reading of the log and the listing.
+            let is_committed = self.log_entry(newest).await.is_ok();
+            return Ok(if is_committed { ManifestState::Ahead } else { ManifestState::Unknown });
+        }
+        let path = layout::manifest(relation, newest);
+        if self.read(&path).await? == encode(snapshot, relation, newest)? {
+            return Ok(ManifestState::Right);
+        }
+        let mut entry_changed = false;
+        for commit in snapshot.commits().iter().rev().take_while(|commit| commit.sequence > newest) {
+            if commit.added_files + commit.removed_files > 0 {
+                entry_changed |= changed_by(&self.log_entry(commit.sequence).await?).contains(relation.as_str());
+            }
+        }
+        Ok(if entry_changed { ManifestState::Stale } else { ManifestState::Wrong })
     }
 
     /// The manifests that were followed by a newer one for longer than an age, and the sum of their sizes.
@@ -181,27 +248,30 @@ impl Lake {
         Ok((paths, bytes))
     }
 
-    /// One sentence for each relation whose newest manifest contradicts the log. A manifest that is not written yet is
-    /// no contradiction.
-    pub(super) async fn wrong_manifests(&self, snapshot: &Snapshot, log: &[Commit]) -> Result<Vec<String>, Error> {
-        let mut changed = ChangedRelations::default();
-        log.iter().for_each(|entry| changed.add(entry));
-        let mut wrong = Vec::new();
-        for (relation, manifests) in self.manifests().await? {
-            let Some((newest, _)) = manifests.last() else { continue };
-            let last = changed.0.get(&relation).copied();
-            let path = layout::manifest(&relation, *newest);
-            let is_right = match last {
-                Some(last) if last == *newest => self.read(&path).await? == encode(snapshot, &relation, last)?,
-                last => last.is_some_and(|last| *newest < last),
-            };
-            if !is_right {
-                let all = layout::manifests("*");
-                wrong.push(format!(
-                    "`{path}` does not match the commit log: remove `{all}`, and the next command writes it again"
-                ));
+    /// One sentence for each relation whose newest manifest contradicts the log, and one for each relation whose newest
+    /// manifest is missing. A missing manifest is no damage, because a command that is killed or still runs leaves it
+    /// unwritten.
+    pub(super) async fn wrong_manifests(&self, snapshot: &Snapshot) -> Result<(Vec<String>, Vec<String>), Error> {
+        const REMEDY: &str = "the next `conto intake` or `conto run` writes it again";
+        let (mut wrong, mut missing) = (Vec::new(), Vec::new());
+        for manifests in self.manifests_of(snapshot).await? {
+            let relation = &manifests.relation;
+            let newest = manifests.numbers.last().map(|newest| layout::manifest(relation, *newest));
+            let newest = newest.unwrap_or_default();
+            match self.state_of(&manifests, snapshot).await? {
+                ManifestState::Right | ManifestState::Ahead => {}
+                ManifestState::Missing => missing.push(format!("`{relation}` has no manifest: {REMEDY}")),
+                ManifestState::Stale => {
+                    missing.push(format!("`{relation}` changed after its newest manifest `{newest}`: {REMEDY}"));
+                }
+                ManifestState::Wrong => {
+                    wrong.push(format!("`{newest}` lists other files than the commit log: {REMEDY}"));
+                }
+                ManifestState::Unknown => {
+                    wrong.push(format!("`{newest}` is of a commit that the log does not contain: {REMEDY}"));
+                }
             }
         }
-        Ok(wrong)
+        Ok((wrong, missing))
     }
 }

@@ -19,6 +19,10 @@ pub struct Findings {
     pub orphans: u64,
     /// One sentence for each damaged or missing file.
     pub damaged: Vec<String>,
+    /// One sentence for each manifest that lists other files than the log. The next command that writes repairs it.
+    pub wrong_manifests: Vec<String>,
+    /// One sentence for each relation whose newest manifest is not written yet.
+    pub missing_manifests: Vec<String>,
 }
 
 impl Lake {
@@ -68,7 +72,7 @@ impl Lake {
                 Err(error) => return Err(error),
             }
         }
-        findings.damaged.extend(self.wrong_manifests(&snapshot, &log).await?);
+        (findings.wrong_manifests, findings.missing_manifests) = self.wrong_manifests(&snapshot).await?;
         findings.orphans = self.unreferenced(&referenced).await?.len() as u64;
         Ok(findings)
     }

@@ -11,9 +11,10 @@ use crate::storage::Lake;
 
 /// Compare every file of the lake with its digest in the commit log
 ///
-/// Reads all commits, all referenced data files and all documents. Changes nothing.
+/// Reads all commits, all referenced data files, all documents and the newest manifest of each relation. Changes
+/// nothing. The next command that writes to the lake repairs missing and wrong manifests.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 1: something is damaged or missing.")]
+#[command(after_help = "Exit code 1: something is damaged or missing, or a manifest is wrong.")]
 pub(in crate::cli) struct VerifyCommand {}
 
 impl VerifyCommand {
@@ -35,12 +36,18 @@ impl VerifyCommand {
                     ("unreferenced files", grouped(found.orphans)),
                 ],
             }]);
-            for sentence in &found.damaged {
-                printer.line(sentence);
+            for sentence in found.damaged.iter().chain(&found.wrong_manifests).chain(&found.missing_manifests) {
+                printer.line(&printer.runnable(sentence));
             }
         }
-        if found.damaged.is_empty() {
+        if found.damaged.is_empty() && found.wrong_manifests.is_empty() {
             return Ok(());
+        }
+        if found.damaged.is_empty() {
+            let manifests = count(found.wrong_manifests.len(), "manifest");
+            return Err(Failure::Other(anyhow::anyhow!(
+                "{manifests} for other programs is wrong; the next `conto intake` writes it again"
+            )));
         }
         let places = count(found.damaged.len(), "place");
         Err(Failure::Other(anyhow::anyhow!(
