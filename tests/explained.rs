@@ -269,7 +269,7 @@ fn the_documents_of_a_month_end_name_each_other() {
             "INV-2026-00008",
             &["replaces INV-2026-00004: The street number was wrong", "(fr at rating-rules/taxes.toml:1)"],
         ),
-        ("INV-2026-00005", &["on 195.00 (eu-business at rating-rules/taxes.toml:7)"]),
+        ("INV-2026-00005", &["on 195.00 (eu-business at rating-rules/taxes.toml:15)"]),
     ] {
         let text = lake.explain(document);
         for part in expected {

@@ -16,6 +16,7 @@
 --         unit          TEXT not null             empty for an amount
 --         unit_price    DECIMAL(28,12) not null   the absolute amount if the charge is an amount
 --         currency      TEXT not null             of the price
+--         tax_id        TEXT                      `[[tax]]` of the line; null for the tax that matches the line
 --         reason        TEXT                      documents show it for a compensation
 --         approved_by   TEXT
 --         rule_file     TEXT not null

@@ -90,6 +90,8 @@ pub(super) struct DraftContext<'a> {
     /// The accounts and the projects for which each account can pay after the period. A reseller also pays for the
     /// projects of its customers.
     later_projects: BTreeSet<(&'a str, &'a str)>,
+    /// The ids of the `[[tax]]` that one-off charges name, by the id of the charge.
+    charge_taxes: BTreeMap<String, String>,
 }
 
 impl<'a> DraftContext<'a> {
@@ -107,7 +109,13 @@ impl<'a> DraftContext<'a> {
         }
         let (last_day, tax_point) = (period.last_day(), context.tax_point);
         let tax_points = context.tax_points.clone();
-        Self { config, terms, period, last_day, tax_point, tax_points, bounds, later_projects }
+        let charge_taxes = BTreeMap::new();
+        Self { config, terms, period, last_day, tax_point, tax_points, bounds, later_projects, charge_taxes }
+    }
+
+    /// Sets the ids of the `[[tax]]` that one-off charges name, by the id of the charge.
+    pub(super) fn set_charge_taxes(&mut self, charge_taxes: BTreeMap<String, String>) {
+        self.charge_taxes = charge_taxes;
     }
 
     /// The tax point of the documents of an account. An unassigned project has the tax point of the period.
@@ -625,9 +633,14 @@ impl<'a> DraftContext<'a> {
     }
 
     fn tax(&self, buyer: &Buyer<'_>, lines: &mut [Line]) -> Result<(), DraftError> {
-        let tax_point = self.tax_point_of(buyer.account);
-        let treatments =
-            self.terms.tax_treatments(buyer.account, &self.config.tax, tax_point, lines, buyer.line_owner())?;
+        let (tax_point, owner) = (self.tax_point_of(buyer.account), buyer.line_owner());
+        let treatments = self.terms.tax_treatments(
+            buyer.account,
+            (&self.config.tax, &self.charge_taxes),
+            tax_point,
+            lines,
+            owner,
+        )?;
         let treatments = treatments.map_err(DraftError::Suspended)?;
         // A line that is brought forward keeps the tax treatment of the earlier document.
         for (line, treatment) in lines.iter_mut().zip(treatments).filter(|(line, _)| line.reference.is_none()) {

@@ -25,9 +25,12 @@ mod totals;
 pub use final_invoices::draft_beside_final_invoices;
 pub use term_amount::term_amounts;
 
+use std::collections::BTreeMap;
+
 use crate::error::Error;
 use crate::model::issue::{CorrectedRows, IssuedUses};
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, persisted_of, statement};
+use crate::rows;
 use crate::rows::taxes::APPLIED_TAX;
 use crate::run::{self, Context, Transaction};
 
@@ -63,7 +66,8 @@ async fn draft_by(context: &Context, transaction: &mut Transaction, uses: Option
     if let Some(uses) = uses {
         balances.limit(uses);
     }
-    let drafting = DraftContext::new(context, &context.config, &compiled);
+    let mut drafting = DraftContext::new(context, &context.config, &compiled);
+    drafting.set_charge_taxes(charge_taxes(context, transaction).await?);
     relations::register_exchange_rates(session, &drafting.exchange_rates(rules, &[&charge, &purchase])?)?;
     let Drafts { documents, suspended_accounts } = drafting.draft(&charge, &purchase, &mut balances)?;
     drop((charge, purchase));
@@ -89,6 +93,18 @@ async fn draft_by(context: &Context, transaction: &mut Transaction, uses: Option
     }
     context.options.progress.end();
     Ok(())
+}
+
+/// The taxes that the one-off charges of the period name, by the id of the charge.
+async fn charge_taxes(context: &Context, transaction: &Transaction) -> Result<BTreeMap<String, String>, Error> {
+    let period = context.period.to_string();
+    let mut taxes = BTreeMap::new();
+    for row in rows::each(&transaction.read("one_off_charge", |file| file.partition == period).await?) {
+        if let Some(tax) = row.optional_text("tax_id")? {
+            taxes.insert(row.text("charge_id")?.to_owned(), tax.to_owned());
+        }
+    }
+    Ok(taxes)
 }
 
 /// Drafts the documents of a correction.

@@ -10,6 +10,7 @@ use crate::model::account::Account;
 use crate::model::config::{Seller, Tax};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::expression::Expression;
+use crate::model::one_off_charge::charge_id_of;
 use crate::model::tax::TaxTreatment;
 use crate::model::terms::{STANDARD_PROFILE, TaxCategory, TaxRule, Terms};
 use crate::query::Session;
@@ -95,12 +96,13 @@ impl CompiledTerms<'_> {
         }
     }
 
-    /// The tax treatment of each line. The most specific rule for the buyer's profile and country at the tax point
-    /// applies. If no rule of the standard profile applies, the tax of the configuration is used.
+    /// The tax treatment of each line. A one-off charge can name its tax. For other lines, the most specific rule for
+    /// the buyer's profile and country at the tax point applies. If no rule of the standard profile applies, the tax of
+    /// the configuration is used.
     pub(super) fn tax_treatments(
         &self,
         account: Option<&Account>,
-        default_tax: &Tax,
+        (default_tax, charge_taxes): (&Tax, &BTreeMap<String, String>),
         tax_point: Date,
         lines: &[Line],
         owner: LineOwner<'_>,
@@ -119,6 +121,16 @@ impl CompiledTerms<'_> {
         let specificity = |rule: &TaxRule| (rule.when.is_some(), !rule.countries.is_empty());
         let mut treatments = Vec::with_capacity(lines.len());
         for (line, rules) in lines.iter().zip(applying) {
+            if let Some(tax) = charge_id_of(&line.line_by).and_then(|id| charge_taxes.get(id)) {
+                let rule = self.terms.taxes.iter().find(|rule| rule.id == *tax && rule.validity.contains(tax_point));
+                let Some(rule) = rule else {
+                    let charge = &line.description;
+                    let detail = format!("the tax `{tax}` of the charge `{charge}` is not valid on {tax_point}");
+                    return Ok(Err(Suspension { reason: "no_tax", detail }));
+                };
+                treatments.push(rule.treatment.clone());
+                continue;
+            }
             let highest = rules.iter().map(|rule| specificity(rule)).max();
             let best: Vec<&&TaxRule> = rules.iter().filter(|rule| Some(specificity(rule)) == highest).collect();
             treatments.push(match best.as_slice() {

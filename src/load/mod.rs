@@ -263,6 +263,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     let mut reservations: Vec<_> = reserved.chain(committed).flatten().collect();
     unique(&mut reservations, |one| (&one.id, &one.declared_at), "rules::duplicate_id", "reservation", problems);
     let mut terms = term_tables.read(problems);
+    one_off_charges::refuse_unknown_taxes(&charges, &terms.taxes, problems);
     terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, reader)).collect();
     unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
     RuleBook { meters, lookups, rules, included_units, recurring, charges, reservations, terms, sources: Vec::new() }

@@ -2,12 +2,14 @@
 
 use iso_currency::Currency;
 
+use super::problems::Problems;
 use super::table::{Table, Text, Value};
 use super::term_parts::{day, own_currency};
 use super::written_account::canonical_id;
-use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::diagnostic::{Diagnostic, Place, closest};
 use crate::model::money::{Decimal, Quantity, UnitPrice, places_of};
 use crate::model::one_off_charge::{ChargePayer, OneOffCharge};
+use crate::model::terms::TaxRule;
 
 /// The price of a charge: quantity, unit and price of one unit. An amount has no unit.
 struct Price {
@@ -26,6 +28,7 @@ pub(crate) fn read(mut table: Table<'_>) -> Option<OneOffCharge> {
     let description = table.string("description");
     let currency = own_currency(&mut table);
     let price = price(&mut table, currency);
+    let tax = table.text("tax").map(|tax| (tax.value, tax.place));
     let reason = table.string("reason");
     let approved_by = table.string("approved_by");
     if reason.is_none() && price.as_ref().is_some_and(|price| price.quantity.is_negative()) {
@@ -50,10 +53,28 @@ pub(crate) fn read(mut table: Table<'_>) -> Option<OneOffCharge> {
         unit: price.unit,
         unit_price: price.unit_price,
         currency: currency?,
+        tax,
         reason,
         approved_by,
         declared_at,
     })
+}
+
+/// Reports charges that name a tax that does not exist.
+pub(crate) fn refuse_unknown_taxes(charges: &[OneOffCharge], taxes: &[TaxRule], problems: &Problems) {
+    for charge in charges {
+        let Some((id, place)) = &charge.tax else { continue };
+        if taxes.iter().any(|tax| tax.id == *id) {
+            continue;
+        }
+        let message = format!("the charge `{}` names the tax `{id}`, which does not exist", charge.id);
+        let hint = match closest(id, taxes.iter().map(|tax| tax.id.as_str())) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "add a `[[tax]]` with this id, or remove the key".to_owned(),
+        };
+        let diagnostic = Diagnostic::error("rules::charge_unknown_tax", message);
+        problems.push(diagnostic.at(place.clone(), "no such tax").hint(hint));
+    }
 }
 
 /// The account or the project of a charge. Exactly one of them is required.

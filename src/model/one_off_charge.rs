@@ -29,6 +29,8 @@ pub struct OneOffCharge {
     /// The price of one unit, or the absolute amount.
     pub unit_price: UnitPrice,
     pub currency: Currency,
+    /// The id of the `[[tax]]` of the line, and its place; `None` for the tax that matches the line.
+    pub tax: Option<(String, Place)>,
     pub reason: Option<String>,
     pub approved_by: Option<String>,
     pub declared_at: Place,

@@ -124,6 +124,7 @@ struct BilledCharge {
     unit: String,
     unit_price: UnitPrice,
     currency: String,
+    tax_id: Option<String>,
 }
 
 /// The charges of all closed periods and of final invoices in other open periods, by id.
@@ -155,6 +156,7 @@ async fn billed_charges(
                 unit: row.unit().to_owned(),
                 unit_price: row.unit_price(),
                 currency: row.currency().to_owned(),
+                tax_id: row.tax_id().map(str::to_owned),
             };
             billed.insert(row.charge_id().to_owned(), charge);
         }
@@ -234,6 +236,8 @@ impl BilledCharge {
         let billed = price(self.quantity, &self.unit, self.unit_price);
         compare("amount", billed, price(charge.quantity, &charge.unit, charge.unit_price));
         compare("currency", self.currency.clone(), charge.currency.code().to_owned());
+        let tax = |id: Option<&String>| id.cloned().unwrap_or_else(|| "by the rules".to_owned());
+        compare("tax", tax(self.tax_id.as_ref()), tax(charge.tax.as_ref().map(|(id, _)| id)));
         changes
     }
 }
@@ -380,6 +384,7 @@ fn charge_rows(due: &[(&OneOffCharge, ChargedPayer<'_>)]) -> Result<RecordBatch,
         texts(|charge| Some(&charge.unit)),
         Arc::new(rows::decimals(charges().map(|charge| Some(charge.unit_price.units())), 28, 12)?),
         texts(|charge| Some(charge.currency.code())),
+        texts(|charge| charge.tax.as_ref().map(|(id, _)| id.as_str())),
         texts(|charge| charge.reason.as_deref()),
         texts(|charge| charge.approved_by.as_deref()),
         texts(|charge| Some(&charge.declared_at.source.name)),

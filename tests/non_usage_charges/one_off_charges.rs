@@ -495,3 +495,76 @@ fn a_billed_charge_of_a_removed_account_stops_no_run() {
     lake.succeeds(&["run", "--period", NOVEMBER]);
     assert_eq!(lines(&lake, NOVEMBER), ["2026-11-b: EGRESS  20 GB at 0.1 per 1: 2.0000"]);
 }
+
+/// The usage of 1.00 and the charge of 10.00 have the standard rate of 20 %: tax 2.20. The manual of 20.00 names the
+/// tax of 5.5 %, whose profile no account has: 1.10. The tax of a billed charge cannot change.
+#[test]
+fn a_charge_can_name_its_tax() {
+    let charges = r#"
+        [[tax]]
+        id = "standard"
+        name = "TVA"
+        rate = "20"
+
+        [[tax]]
+        id = "reduced"
+        profile = "reduced"
+        name = "TVA"
+        rate = "5.5"
+
+        [[charge]]
+        id = "setup"
+        date = 2026-10-05
+        project = "p"
+        amount = "10.00"
+
+        [[charge]]
+        id = "manual"
+        date = 2026-10-05
+        project = "p"
+        amount = "20.00"
+        tax = "reduced"
+        "#;
+    let lake = lake(&acme(""), charges);
+    lake.run(OCTOBER);
+    let taxes = "SELECT tax_rate, taxable_amount, tax_amount FROM tax_breakdown ORDER BY tax_rate";
+    assert_eq!(lake.sql(taxes), ["5.5 20 1.1", "20 11 2.2"]);
+    lake.close(OCTOBER, "2026-11-02");
+    let line = lake.sql("SELECT line_number FROM invoice_line WHERE line_by = 'charge=manual'");
+    let explained = lake.explain(&format!("INV-2026-00001/{}", line[0]));
+    assert!(explained.contains("taxed as TVA S 5.5 % (reduced at "), "{explained}");
+    // A cancellation keeps the tax of the charge.
+    lake.replace("accounts.toml", "acme Ltd", "Acme Limited");
+    lake.cancel(&["INV-2026-00001"], "2026-11-03");
+    let issued = "SELECT invoice_number, total_with_tax FROM invoice ORDER BY invoice_number";
+    assert_eq!(lake.sql(issued), ["CN-2026-00001 -34.3", "INV-2026-00001 34.3", "INV-2026-00002 34.3"]);
+    lake.assert_all_reproduced();
+
+    lake.replace("rules/terms.toml", "tax = \"reduced\"", "");
+    lake.deliver("november", ["m,a,2026-11-01T10:00:00Z,1,p"]);
+    let message = lake.fails(2, &["run", "--period", NOVEMBER]);
+    assert!(message.contains("`tax` reduced instead of by the rules"), "{message}");
+}
+
+#[test]
+fn a_tax_of_a_charge_must_be_valid() {
+    let charges = r#"
+        [[tax]]
+        id = "old"
+        profile = "old"
+        name = "TVA"
+        category = "O"
+        valid_to = 2026-10-31
+
+        [[charge]]
+        id = "manual"
+        date = 2026-10-05
+        project = "p"
+        amount = "20.00"
+        tax = "old"
+        "#;
+    let lake = lake(&acme(""), charges);
+    lake.try_run(OCTOBER).unwrap();
+    let suspended = lake.sql("SELECT account_id, reason, detail FROM suspended_account");
+    assert_eq!(suspended, ["acme no_tax the tax `old` of the charge `manual` is not valid on 2026-10-31"]);
+}

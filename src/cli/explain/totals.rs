@@ -128,7 +128,11 @@ impl Document {
         let Some(invoice) = of_document(&self.invoice, &self.number)?.into_iter().next() else { return Ok(Vec::new()) };
         let (account_id, tax_point) = (invoice.text("account_id")?, date_of(invoice.day("tax_point")?));
         let account = config.accounts.accounts.iter().find(|account| account.id == account_id);
-        let fits = |rule: &&TaxRule| rule.is_for(account, tax_point) && is_wanted(rule);
+        let is_of_charge = |rule: &TaxRule| {
+            rules.charges.iter().any(|charge| charge.tax.as_ref().is_some_and(|(id, _)| *id == rule.id))
+        };
+        let is_applicable = |rule: &TaxRule| rule.is_for(account, tax_point) || is_of_charge(rule);
+        let fits = |rule: &&TaxRule| is_applicable(rule) && is_wanted(rule);
         Ok(rules.terms.taxes.iter().filter(fits).map(terms::of_tax).collect())
     }
 }

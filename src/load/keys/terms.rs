@@ -64,6 +64,7 @@ const CHARGE_KEYS: &[Key] = &[
     key("unit_price", DECIMAL, "Price of one unit."),
     key("amount", SIGNED_DECIMAL, "Amount without a unit, instead of a price; negative for a compensation."),
     TERM_CURRENCY,
+    key("tax", Kind::Text, "Id of the `[[tax]]` of the line, instead of the tax that matches the line."),
     key("reason", Kind::Text, "Reason, which the invoice shows for a compensation. Compensations require it."),
     key("approved_by", Kind::Text, "Person who approved the charge."),
 ];
