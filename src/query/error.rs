@@ -36,6 +36,8 @@ pub enum Error {
     Contract { path: String, column: String, expected: String, found: String },
     #[error("a number of `{relation}` exceeds {digits} digits; nothing was committed")]
     TooLarge { relation: String, digits: u8 },
+    #[error("the rows of `{relation}` are not in the order of {order}; this is a bug in conto, please report it")]
+    Unsorted { relation: String, order: String },
     #[error("could not build rows for `{relation}`")]
     Rows {
         relation: String,

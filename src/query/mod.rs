@@ -6,6 +6,7 @@ pub mod lists;
 pub mod mapping;
 pub mod persisted;
 mod plan;
+mod prepared;
 mod session;
 pub mod statement;
 #[cfg(test)]
@@ -16,5 +17,6 @@ pub use crate::query::persisted::{
 };
 pub use error::Error;
 pub use plan::StatementPlan;
+pub use prepared::{Inputs, PreparedStatement};
 pub use session::{Parameters, Session};
 pub use statement::{Statement, statement, statement_named, statements};

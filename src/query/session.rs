@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, RecordBatch};
-use arrow::compute::cast;
+use arrow::compute::{LexicographicalComparator, SortColumn, cast, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -15,10 +15,10 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
-use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan, SortExpr};
+use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext, col};
 
-use super::{Error, Statement, statement};
+use super::{Error, Statement, statement, statements};
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::storage::{DataFile, Lake};
 
@@ -141,6 +141,14 @@ impl Session {
         Ok(Self { context, relations: Arc::default(), outer: None })
     }
 
+    /// Opens a session without relations that runs each statement on one thread, for work that is parallel itself. The
+    /// memory of the session is not limited, because the caller divides its memory among the parallel work.
+    pub fn on_one_thread(&self) -> Result<Self, Error> {
+        let config = self.context.copied_config().with_target_partitions(1).with_batch_size(BATCH_ROWS);
+        let runtime = RuntimeEnvBuilder::new().build_arc().map_err(Error::engine("session"))?;
+        Ok(Self { context: context_with_functions(config, runtime), relations: Arc::default(), outer: None })
+    }
+
     /// Opens a session for one stage. The scope shares the memory of this session and can read its relations. The
     /// scope's own relations are dropped with the scope, except for those that it [hands over](Session::hand_over).
     pub fn scope(&self) -> Result<Self, Error> {
@@ -186,21 +194,43 @@ impl Session {
         Ok(())
     }
 
+    /// Registers a table without rows in memory.
+    pub(super) fn register_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<(), Error> {
+        self.replace(name, Relation { table, _rows: None })
+    }
+
     /// Registers rows under a name, and drops the earlier relation with this name.
     pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
+        self.register_in_order(name, schema, batches, &[])
+    }
+
+    fn register_in_order(
+        &self,
+        name: &str,
+        schema: SchemaRef,
+        batches: Vec<RecordBatch>,
+        order: &[String],
+    ) -> Result<(), Error> {
         let rows = self.reserve(name, &batches)?;
         // Operators process batch by batch. A long batch is split, so that its rows can be distributed to several
         // threads.
         let batches = batches.iter().flat_map(in_slices).collect();
         let table = MemTable::try_new(schema, vec![batches]);
-        let table = table.map_err(Error::engine(format!("register {name}")))?;
+        let mut table = table.map_err(Error::engine(format!("register {name}")))?;
+        if !order.is_empty() {
+            table = table.with_sort_order(vec![sort_order(order)]);
+        }
         self.replace(name, Relation { table: Arc::new(table), _rows: Some(rows) })
     }
 
-    /// Registers rows under the name of the relation at a path.
+    /// Registers rows under the name of the relation at a path. If the header declares an order, rows in another order
+    /// are an error.
     pub fn register(&self, path: &str, batches: Vec<RecordBatch>) -> Result<(), Error> {
         let relation = statement(path)?;
-        self.register_rows(&relation.name, relation.schema.clone(), batches)
+        if !is_in_order(relation, &batches)? {
+            return Err(Error::Unsorted { relation: relation.name.clone(), order: relation.order.join(", ") });
+        }
+        self.register_in_order(&relation.name, relation.schema.clone(), batches, &relation.order)
     }
 
     /// Reserves the memory of rows. The reservation of the earlier relation with this name is dropped first.
@@ -296,11 +326,7 @@ impl Session {
         frame.collect().await.map_err(Error::engine(format!("sql/{}", check.path)))
     }
 
-    pub(super) async fn plan(
-        &self,
-        statement: &Statement,
-        parameters: Parameters,
-    ) -> Result<datafusion::dataframe::DataFrame, Error> {
+    pub(super) async fn plan(&self, statement: &Statement, parameters: Parameters) -> Result<DataFrame, Error> {
         // The engine checks neither the names nor the types of named parameters.
         for (name, kind) in &statement.parameters {
             match parameters.0.get(name.as_str()) {
@@ -323,7 +349,13 @@ impl Session {
             return Err(Error::UnknownParameter { path: statement.path.to_owned(), name: (*name).to_owned() });
         }
         let failed = || Error::engine(format!("sql/{}", statement.path));
-        let frame = self.context.sql_with_options(&statement.sql, read_only()).await.map_err(failed())?;
+        let mut frame = self.context.sql_with_options(&statement.sql, read_only()).await.map_err(failed())?;
+        if reads_in_order(statement)? {
+            // Several threads would divide the groups of an ordered aggregate, and sort their rows again.
+            let (mut state, plan) = frame.into_parts();
+            state.config_mut().options_mut().execution.target_partitions = 1;
+            frame = DataFrame::new(state, plan);
+        }
         if parameters.0.is_empty() {
             return Ok(frame);
         }
@@ -361,6 +393,37 @@ impl Session {
     }
 }
 
+/// Whether a statement reads a relation with a declared order.
+fn reads_in_order(statement: &Statement) -> Result<bool, Error> {
+    let has_order = |name: &String| statements().map(|all| all.values().any(|read| is_ordered(read, name)));
+    let is_ordered: Result<Vec<bool>, Error> = statement.reads.iter().map(has_order).collect();
+    Ok(is_ordered?.contains(&true))
+}
+
+fn is_ordered(relation: &Statement, name: &str) -> bool {
+    relation.name == name && !relation.order.is_empty()
+}
+
+/// The declared order of a relation, as the engine expresses it.
+pub(super) fn sort_order(order: &[String]) -> Vec<SortExpr> {
+    order.iter().map(|name| col(name).sort(true, false)).collect()
+}
+
+/// Whether rows have the order that the header of their relation declares.
+fn is_in_order(relation: &Statement, batches: &[RecordBatch]) -> Result<bool, Error> {
+    if relation.order.is_empty() {
+        return Ok(true);
+    }
+    let failed = |source| Error::Rows { relation: relation.name.clone(), source };
+    let rows = concat_batches(&relation.schema, batches).map_err(failed)?;
+    let column = |name: &String| {
+        rows.column_by_name(name).map(|values| SortColumn { values: Arc::clone(values), options: None })
+    };
+    let columns: Vec<SortColumn> = relation.order.iter().filter_map(column).collect();
+    let comparator = LexicographicalComparator::try_new(&columns).map_err(failed)?;
+    Ok((1..rows.num_rows()).all(|row| comparator.compare(row - 1, row).is_le()))
+}
+
 /// Splits a batch into slices of at most `BATCH_ROWS` rows.
 fn in_slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let rows = batch.num_rows();
@@ -376,7 +439,7 @@ fn read_only() -> SQLOptions {
 ///
 /// The values decide whether a column contains nulls, because the engine may mark a `not null` column as nullable. No
 /// type is converted, except for texts in another Arrow encoding.
-fn conform(statement: &Statement, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+pub(super) fn conform(statement: &Statement, batch: &RecordBatch) -> Result<RecordBatch, Error> {
     let broken = |column: &str, expected: String, found: String| Error::Contract {
         path: statement.path.to_owned(),
         column: column.to_owned(),

@@ -25,6 +25,8 @@ pub struct Statement {
     pub summary: String,
     /// The columns that identify a row; the output is sorted by them.
     pub grain: Vec<String>,
+    /// The order in which Rust delivers the rows of the relation. Empty if statements must not rely on an order.
+    pub order: Vec<String>,
     pub reads: Vec<String>,
     /// The functions of `src/functions/` that the `SELECT` calls.
     pub calls: Vec<String>,
@@ -40,6 +42,15 @@ impl Statement {
     /// statement that reads it.
     pub fn is_intermediate(&self) -> bool {
         self.path.contains("/intermediate/")
+    }
+
+    /// The schema of rows that a placeholder delivers. Texts are views, so that many rows share one text.
+    pub fn placeholder_schema(&self) -> SchemaRef {
+        let as_view = |field: &Arc<Field>| match field.data_type() {
+            DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+            _ => Arc::clone(field),
+        };
+        Arc::new(Schema::new(self.schema.fields().iter().map(as_view).collect::<Vec<_>>()))
     }
 
     /// Whether the statement is a check. A check selects the rows that violate its claim.
@@ -129,13 +140,14 @@ fn below_header(text: &str) -> &str {
 
 /// Parses the header of a file below `sql/`. The error is a message about the header.
 pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
-    let Header { name, summary, grain, reads, calls, parameters, columns } = header::parse(text)?;
+    let Header { name, summary, grain, order, reads, calls, parameters, columns } = header::parse(text)?;
     let fields = columns.into_iter().map(|column| Field::new(column.name, data_type(column.kind), column.is_nullable));
     Ok(Statement {
         path,
         name,
         summary,
         grain,
+        order,
         reads,
         calls,
         parameters: parameters.into_iter().map(|(name, kind)| (name, data_type(kind))).collect(),

@@ -15,7 +15,8 @@
 //! -- Paragraphs for the reader.
 //! ```
 //!
-//! A remark may continue on the next line, below its beginning.
+//! A remark may continue on the next line, below its beginning. If Rust delivers the rows in an order, the line `order`
+//! lists its columns.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,8 @@ pub(super) struct Header {
     pub(super) name: String,
     pub(super) summary: String,
     pub(super) grain: Vec<String>,
+    /// The order in which Rust delivers the rows of the relation. Empty if statements must not rely on an order.
+    pub(super) order: Vec<String>,
     pub(super) reads: Vec<String>,
     /// The functions of Conto that the statement calls.
     pub(super) calls: Vec<String>,
@@ -79,7 +82,7 @@ pub(super) fn parse(text: &str) -> Result<Header, String> {
             }
             continue;
         }
-        section = ["grain", "reads", "calls", "params", "writes"]
+        section = ["grain", "order", "reads", "calls", "params", "writes"]
             .into_iter()
             .find(|word| line.trim_start().strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
         if let Some(word) = section {
@@ -109,6 +112,7 @@ pub(super) fn parse(text: &str) -> Result<Header, String> {
         name: name.to_owned(),
         summary: summary.to_owned(),
         grain: list("grain"),
+        order: list("order"),
         reads: list("reads"),
         calls: list("calls"),
         parameters,
