@@ -27,7 +27,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Other relations are read by statements only.
         if !path.contains("/checks/") && !path.contains("/intermediate/") {
             let header = header::parse(&fs::read_to_string(&file)?).map_err(|problem| format!("{path}: {problem}"))?;
-            relation(&mut relations, path.trim_end_matches(".sql"), &header)?;
+            // A list of windows is read by statements only.
+            if header.columns.iter().all(|column| column.kind != ColumnType::Windows) {
+                relation(&mut relations, path.trim_end_matches(".sql"), &header)?;
+            }
         }
     }
     statements.push(']');
@@ -108,6 +111,7 @@ fn new_row(code: &mut String, name: &str, header: &Header) -> std::fmt::Result {
             ColumnType::Instant => format!("Arc::new(timestamps({values}))"),
             ColumnType::Flag => format!("Arc::new(BooleanArray::from_iter({values}))"),
             ColumnType::Map => format!("entries_array({values})?"),
+            ColumnType::Windows => format!("lists({values})"),
             ColumnType::Decimal { precision, .. } => {
                 format!("decimal_array(Self::Columns::PATH, {name:?}, {values}, {precision})?")
             }
@@ -133,6 +137,7 @@ fn array(column: &Column) -> String {
         ColumnType::Instant => "TimestampMicrosecondArray",
         ColumnType::Flag => "BooleanArray",
         ColumnType::Map => "MapArray",
+        ColumnType::Windows => "ListArray",
         ColumnType::Decimal { scale, .. } => return format!("DecimalColumn<{scale}>"),
     };
     array.to_owned()
@@ -147,6 +152,7 @@ fn cell(column: &Column) -> String {
         ColumnType::Date => "DayNumber",
         ColumnType::Flag => "bool",
         ColumnType::Map => "Entries<'a>",
+        ColumnType::Windows => "ArrayRef",
         ColumnType::Decimal { scale, .. } => &format!("Decimal<{scale}>"),
     };
     if column.is_nullable { format!("Option<{kind}>") } else { kind.to_owned() }

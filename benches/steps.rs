@@ -12,7 +12,7 @@
 )]
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -24,14 +24,13 @@ use conto::intake::deduplicate::retracted_records::RetractedRecords;
 use conto::intake::formats::{ceilometer, compression, parquet as usage_parquet};
 use conto::intake::resolve::binding::Bindings;
 use conto::intake::resolve::collector::Collector;
-use conto::metering::samples::Samples;
-use conto::metering::windows::{Day, Measure, StreamDay, Windows};
+use conto::metering::{Day, DayPlans, DescribedSamples, Measure, Measures, SharedCatalog, Validity};
 use conto::model::diagnostic::{Place, SourceText};
 use conto::model::dialect::Dialect;
 use conto::model::meter::{Aggregation, Dimension, DimensionType, FieldPath, Meter};
 use conto::model::period::Calendar;
 use conto::model::rule_book::RuleBook;
-use conto::query::statement;
+use conto::query::{Session, statement};
 use conto::storage::{EncodedData, StoredData};
 use jiff::tz::TimeZone;
 use parquet::arrow::ArrowWriter;
@@ -235,25 +234,40 @@ fn main() {
     assert_eq!(decoded, samples);
     print("decoding stream, time and quantity", samples, limit);
 
-    let catalog = read().0.catalog;
+    let catalog: SharedCatalog = Arc::new(Mutex::new(read().0.catalog));
     let window = 3_600_000_000;
-    let measure =
-        |meter: &Meter| Measure { aggregation: meter.aggregation, window, max_gap: 0, state_timeout: 0, record: None };
-    let measures: HashMap<&str, Measure> =
-        rules.meters.iter().map(|meter| (meter.name.as_str(), measure(meter))).collect();
+    let measure = |meter: &Meter| Measure {
+        aggregation: meter.aggregation,
+        window,
+        max_gap: 0,
+        state_timeout: None,
+        record: None,
+    };
+    let measures: Measures = rules.meters.iter().map(|meter| (meter.name.clone(), measure(meter))).collect();
+    let measures = Arc::new(measures);
+    let day = Day { number: 20_727, start: DAY_START, end: DAY_START + 86_400_000_000 };
+    let validity = Validity { known_until: day.end, horizon: 86_400_000_000 };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let session = Session::new(None).unwrap().on_one_thread().unwrap();
+    let plan = || timed(|| runtime.block_on(DayPlans::new(&session, day, validity, false)).unwrap());
+    let (plans, time) = quickest(plan);
+    print("planning a day", samples, time);
+    let described = |file: &StoredData| {
+        let (measures, catalog) = (Arc::clone(&measures), Arc::clone(&catalog));
+        DescribedSamples::open(std::slice::from_ref(file), Vec::new(), measures, catalog).unwrap()
+    };
+    let describe = || {
+        let rows = stored.iter().flat_map(described).map(|batch| batch.unwrap().num_rows());
+        timed(|| rows.sum::<usize>())
+    };
+    let (count_of_rows, time) = quickest(describe);
+    assert_eq!(count_of_rows, samples);
+    print("files -> described samples", samples, time);
     let meter = || {
         let mut windows_of_day = 0;
         for file in &stored {
-            let day = Day { number: 20_727, start: DAY_START, end: DAY_START + 86_400_000_000 };
-            let mut windows = Windows::new(day, 86_400_000_000, day.end);
-            let mut samples = Samples::open(std::slice::from_ref(file)).unwrap();
-            let mut stream_day = StreamDay::default();
-            while let Some(stream_id) = samples.next_stream() {
-                samples.take(stream_id, &mut stream_day).unwrap();
-                let measure = measures.get(&*catalog.stream(stream_id).unwrap().meter);
-                windows.add_stream(stream_id, measure, &stream_day, None);
-            }
-            windows_of_day += windows.finish().unwrap().metered_usage.num_rows();
+            let metered = runtime.block_on(plans.run(described(file), Vec::new())).unwrap();
+            windows_of_day += metered.metered_usage.iter().map(RecordBatch::num_rows).sum::<usize>();
         }
         windows_of_day
     };

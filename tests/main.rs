@@ -13,6 +13,7 @@
 //! | files and keys that cannot be read, among others that can | `unread` |
 //! | real Gnocchi, Prometheus, Keystone and object stores (skipped where not installed) | `live` |
 //! | duplicates, conflicts, aggregations, windows, time zones | `metering` |
+//! | the metering of a stream against an independent model in SQL | `metering_by_sql` |
 //! | repeated events, retraction of files and records | `identity` |
 //! | **Prices** | |
 //! | tiers, fees, packages, caps, pricing units, price changes | `pricing` |
@@ -77,6 +78,7 @@ mod identity; // slow
 mod live; // slow
 mod memory; // slow
 mod metering; // slow
+mod metering_by_sql; // slow
 mod nested; // slow
 mod nightly; // slow
 mod non_usage_charges; // slow

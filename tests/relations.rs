@@ -76,6 +76,8 @@ fn each_statement_has_its_own_case() {
     let missing: Vec<&String> = expected.difference(&cases()).cloned().collect::<Vec<_>>().leak().iter().collect();
     assert!(missing.is_empty(), "tests/sql/ has no case for {missing:?}");
     let cases = cases();
-    let stale: Vec<&String> = cases.difference(&expected).collect();
+    // A statement with many cases has a folder with further files.
+    let is_further = |case: &str| case.rsplit_once('/').is_some_and(|(folder, _)| expected.contains(folder));
+    let stale: Vec<&String> = cases.difference(&expected).filter(|case| !is_further(case)).collect();
     assert!(stale.is_empty(), "tests/sql/ has cases of no statement: {stale:?}");
 }

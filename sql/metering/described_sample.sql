@@ -1,13 +1,23 @@
--- described_sample: a sample of one meter and date with the series of its stream at that instant.
+-- described_sample: a sample of a date with the series of its stream at that instant and the measure of its meter.
 --
 -- grain   stream_id, measured_at, record_digest
--- by      src/metering/describe.rs, src/metering/state_intervals.rs
--- writes  stream_id      BIGINT UNSIGNED not null
---         series_id      BIGINT UNSIGNED not null
---         measured_at    TIMESTAMP not null
---         quantity       DECIMAL(28,9) not null
---         created        BOOLEAN not null
---         deleted        BOOLEAN not null
---         is_state       BOOLEAN not null   the state is valid until the next event of the stream
---         held           BOOLEAN not null   a row of carried_forward_state instead of a delivered sample
---         record_digest  BIGINT UNSIGNED not null
+-- order   stream_id, measured_at
+-- by      src/metering/described_samples.rs
+-- writes  stream_id        BIGINT UNSIGNED not null
+--         series_id        BIGINT UNSIGNED not null
+--         measured_at      TIMESTAMP not null
+--         quantity         DECIMAL(28,9) not null
+--         created          BOOLEAN not null
+--         deleted          BOOLEAN not null
+--         is_state         BOOLEAN not null   the state is valid until the next event of the stream
+--         carried_forward  BOOLEAN not null   the last reading of an earlier date instead of a sample
+--         aggregation      TEXT               null: the meter was removed from the rules
+--         window_length    BIGINT not null    microseconds
+--         max_gap          BIGINT not null    microseconds
+--         state_timeout    BIGINT             microseconds; null: no limit
+--         record_minimum   DECIMAL(28,9)      minimum of a record; null: none
+--         record_multiple  DECIMAL(28,9)      granularity of a record; null: none
+--
+-- The rows are the samples of one bucket, merged from all deliveries. Obsolete inferred states are removed, and missing
+-- attributes have their last value. If the meter does not add up records, the samples of one instant are one row. If a
+-- stream has a stream_state of an earlier date, this is its first row. So a stream without a sample has a row.

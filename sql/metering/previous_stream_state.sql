@@ -1,7 +1,7 @@
--- previous_stream_state: the stream_state of the previous date, for the streams of one meter.
+-- previous_stream_state: the stream_state at the start of a billing period.
 --
 -- grain   stream_id
--- by      src/metering
+-- by      src/cli/status/incomplete_lifecycles.rs
 -- writes  stream_id         BIGINT UNSIGNED not null
 --         last_measured_at  TIMESTAMP not null
 --         last_quantity     DECIMAL(28,9) not null

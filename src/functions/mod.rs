@@ -4,6 +4,10 @@
 //! arguments, the order that it needs, nulls and errors, and is the source of the reference page.
 
 mod convert_cost;
+mod instant;
+mod last_reading;
+mod metered_windows;
+mod ordered_aggregate;
 mod scalar_function;
 mod section;
 mod smallest_unit;
@@ -12,6 +16,8 @@ mod tests;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
+pub use self::metered_windows::windows_type;
+
 /// The functions of one row.
 pub fn scalar_functions() -> Vec<ScalarUDF> {
     vec![convert_cost::function(), smallest_unit::function()]
@@ -19,5 +25,5 @@ pub fn scalar_functions() -> Vec<ScalarUDF> {
 
 /// The functions of a group of rows.
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
-    Vec::new()
+    vec![last_reading::function(), metered_windows::function()]
 }

@@ -12,7 +12,7 @@ use crate::error::Error;
 /// Replaces the reported series of each sample by the series with the merged attributes. Samples are in the order of
 /// time. `last_series` is the last series of the stream before this date.
 pub(super) fn assign_series(
-    catalog: &Mutex<&mut Catalog>,
+    catalog: &Mutex<Catalog>,
     stream_id: u64,
     series: &mut [u64],
     last_series: Option<u64>,
@@ -59,7 +59,9 @@ mod tests {
         let last = previous.map(|previous| catalog.series_id(stream_id, &previous).unwrap());
         let mut series: Vec<u64> =
             reported.iter().map(|reported| catalog.series_id(stream_id, reported).unwrap()).collect();
-        assign_series(&Mutex::new(&mut catalog), stream_id, &mut series, last).unwrap();
+        let catalog = Mutex::new(catalog);
+        assign_series(&catalog, stream_id, &mut series, last).unwrap();
+        let catalog = catalog.into_inner().unwrap();
         let texts = series.iter().map(|id| {
             let description = &catalog.series(*id).unwrap().description;
             format!("{} {}", description.project_id.as_deref().unwrap_or("-"), description.text())

@@ -4,40 +4,42 @@
 //! later windows. So a late record causes its date to be metered again, and the following dates as long as stream
 //! states change.
 
+mod day_plans;
 mod describe;
-pub mod samples;
+mod described_samples;
+mod measures;
+mod previous_states;
+mod samples;
 mod state_intervals;
-pub mod windows;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use jiff::Timestamp;
 
-use self::samples::Samples;
+pub use self::day_plans::{Day, DayPlans, Metered, Validity};
+pub use self::described_samples::{DescribedSamples, SharedCatalog};
+pub use self::measures::{Measure, Measures};
+pub use self::previous_states::StreamState;
+
+use self::day_plans::{METERED_DAY, METERED_USAGE, STREAM_STATE};
+use self::measures::{ClosedMeters, measures_of};
+use self::previous_states::{HORIZON_MICROSECONDS, previous_stream_states};
 use crate::catalog::changed_days::ChangedDays;
 use crate::catalog::stored::write_catalog;
 use crate::catalog::streams::Catalog;
 use crate::error::{Error, LakeError};
-use crate::metering::windows::NO_TIMEOUT;
-use crate::metering::windows::{Day, Measure, StreamDay, StreamState, Windows};
 use crate::model::meter::{Aggregation, Meter};
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, date_of, day_number};
 use crate::model::rule_book::RuleBook;
-use crate::query::statement;
+use crate::query::{Session, statement};
 use crate::rows;
 use crate::run::{self, Environment, Part, Transaction};
-use crate::storage::{Commit, CommitKind, DataFile, MeterDefinition, StoredData};
-
-const DAY_SECONDS: i64 = 86_400;
+use crate::storage::{Commit, DataFile, MeterDefinition, StoredData};
 
 /// The memory of a window during metering: its columns, the rows of a file and the encoded file.
 const WINDOW_BYTES: usize = 100;
-
-/// The time after which a stream without samples is no longer carried forward: two billing periods. A counter that
-/// returns later begins with a new baseline.
-const STREAM_STATE_HORIZON_MICROSECONDS: i64 = 62 * DAY_SECONDS * 1_000_000;
 
 /// Meters every changed date, and the later dates whose stream states change.
 pub async fn meter_changed_days(
@@ -69,6 +71,8 @@ async fn meter(
     environment.options.progress.begin("Metering", pending.len() as u64);
     let mut metering = Metering {
         environment,
+        session: transaction.session.on_one_thread()?,
+        catalog: Arc::new(Mutex::new(std::mem::take(&mut arrived.catalog))),
         calendar: environment.calendar(),
         known_until,
         meters_changed,
@@ -80,17 +84,18 @@ async fn meter(
     // Dates are metered in order, because each date needs the stream states of the date before. The buckets of a date
     // are independent.
     while let Some((day, _)) = metering.pending.first().copied() {
-        metering.meter_date(transaction, &mut arrived.catalog, day).await?;
+        metering.meter_date(transaction, day).await?;
         metered_days.insert(day);
     }
     environment.options.progress.end();
+    arrived.catalog = std::mem::take(&mut *locked(&metering.catalog));
     let closed = metering.closed_meters;
     register_signed_series(&environment.rules, transaction, &arrived.catalog, &closed)?;
     write_catalog(transaction, &mut arrived.catalog).await?;
     for day in metered_days {
         let partition = date_of(day).to_string();
-        transaction.register("metering/metered_usage", |file| file.partition == partition).await?;
-        transaction.register("metering/metered_day", |file| file.partition == partition).await?;
+        transaction.register(METERED_USAGE, |file| file.partition == partition).await?;
+        transaction.register(METERED_DAY, |file| file.partition == partition).await?;
         run::check(&transaction.session, "metering/checks/no_quantity_is_negative").await?;
         run::check(&transaction.session, "metering/checks/days_add_up_to_their_windows").await?;
     }
@@ -116,9 +121,17 @@ fn register_signed_series(
     Ok(())
 }
 
+/// The catalog, which no other thread changes until the guard is dropped.
+fn locked(catalog: &SharedCatalog) -> MutexGuard<'_, Catalog> {
+    catalog.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The metering of one run, date by date.
 struct Metering<'a> {
     environment: &'a Environment,
+    /// The session of the statements.
+    session: Session,
+    catalog: SharedCatalog,
     calendar: Calendar,
     known_until: i64,
     /// Whether meters measure differently from the last run. If they do, equal stream states do not imply equal
@@ -132,33 +145,35 @@ struct Metering<'a> {
 
 impl Metering<'_> {
     /// Meters the pending buckets of a date, as many at once as memory and threads allow.
-    async fn meter_date(
-        &mut self,
-        transaction: &mut Transaction,
-        catalog: &mut Catalog,
-        day: DayNumber,
-    ) -> Result<(), Error> {
+    async fn meter_date(&mut self, transaction: &mut Transaction, number: DayNumber) -> Result<(), Error> {
         let environment = self.environment;
-        let buckets: Vec<u32> = self.pending.range((day, 0)..=(day, u32::MAX)).map(|(_, bucket)| *bucket).collect();
-        self.pending.retain(|(pending, _)| *pending != day);
+        let buckets: Vec<u32> =
+            self.pending.range((number, 0)..=(number, u32::MAX)).map(|(_, bucket)| *bucket).collect();
+        self.pending.retain(|(pending, _)| *pending != number);
         let (calendar, closed_meters) = (&mut self.calendar, &mut self.closed_meters);
-        let measures = measures(environment, transaction, calendar, day, self.restated, closed_meters).await?;
+        let day = Day { number, start: calendar.day_start(number), end: calendar.day_start(number + 1) };
+        let measures = measures_of(environment, transaction, calendar, number, self.restated, closed_meters).await?;
+        let validity = Validity { known_until: self.known_until, horizon: HORIZON_MICROSECONDS };
+        let is_removed = |meter: &str| !measures.contains_key(meter);
+        let has_kept_windows = !locked(&self.catalog).series_of(|stream| is_removed(&stream.meter)).is_empty();
+        let plans = DayPlans::new(&self.session, day, validity, has_kept_windows).await?;
+        let measures = Arc::new(measures);
         let mut later = buckets.as_slice();
         while !later.is_empty() {
-            let sizes = later.iter().map(|bucket| size_of_work(transaction, day, *bucket));
+            let sizes = later.iter().map(|bucket| size_of_work(transaction, number, *bucket));
             let (buckets, rest) = later.split_at(environment.memory.parallel_items(sizes, run::threads()));
             later = rest;
             let mut work = Vec::with_capacity(buckets.len());
             for bucket in buckets {
-                let (start, end) = (self.calendar.day_start(day), self.calendar.day_start(day + 1));
-                let day = Day { number: day, start, end };
-                work.push(DayWork::load(transaction, catalog, &measures, day, *bucket).await?);
+                work.push(DayWork::load(transaction, &self.catalog, &measures, day, *bucket).await?);
             }
-            let known_until = self.known_until;
-            let shared_catalog = Mutex::new(&mut *catalog);
-            let metered = run::at_once(work, |work| work.meter(&measures, &shared_catalog, known_until));
+            let catalog = &self.catalog;
+            let metered = run::at_once(work, |work| {
+                let metering = work.meter(&plans, Arc::clone(&measures), Arc::clone(catalog));
+                run::on_this_thread(metering)?
+            });
             for (bucket, parts) in buckets.iter().zip(metered) {
-                self.write(transaction, day, *bucket, parts?).await?;
+                self.write(transaction, number, *bucket, parts?).await?;
             }
         }
         Ok(())
@@ -190,52 +205,6 @@ impl Metering<'_> {
 fn size_of_work(transaction: &Transaction, day: DayNumber, bucket: u32) -> usize {
     let files = transaction.partition_files("sample", &date_of(day).to_string(), bucket);
     files.iter().map(|file| file.bytes as usize + file.rows as usize * WINDOW_BYTES).sum()
-}
-
-/// The meters of the last close of each period, or `None` if the period is open.
-type ClosedMeters = BTreeMap<String, Option<BTreeMap<String, MeterDefinition>>>;
-
-/// The measure of each meter on a date. Dates of a closed period use the meters of its close. Dates of an open or
-/// restated period use the current meters. A whole-day window is the local date, which has 23 or 25 hours if clocks
-/// change.
-async fn measures(
-    environment: &Environment,
-    transaction: &Transaction,
-    calendar: &mut Calendar,
-    day: DayNumber,
-    restated: Option<BillingPeriod>,
-    closed_meters: &mut ClosedMeters,
-) -> Result<HashMap<String, Measure>, Error> {
-    let length = calendar.day_start(day + 1) - calendar.day_start(day);
-    let definitions = environment.rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
-    let mut definitions: BTreeMap<String, MeterDefinition> = definitions.collect();
-    let period = BillingPeriod::of(date_of(day));
-    if restated != Some(period) {
-        let name = period.to_string();
-        if !closed_meters.contains_key(&name) {
-            let closed = transaction.snapshot.last(CommitKind::Close, &name).map(|close| close.sequence);
-            let of_close = match closed {
-                Some(sequence) => Some(transaction.lake.log_entry(sequence).await?.meters),
-                None => None,
-            };
-            closed_meters.insert(name.clone(), of_close);
-        }
-        definitions.extend(closed_meters.get(&name).cloned().flatten().unwrap_or_default());
-    }
-    let measures = definitions.into_iter().filter_map(|(name, definition)| {
-        let window = i64::from(definition.window_seconds);
-        let measure = Measure {
-            aggregation: Aggregation::from_name(&definition.aggregation)?,
-            window: if window == DAY_SECONDS { length } else { window * 1_000_000 },
-            max_gap: i64::from(definition.max_gap_seconds) * 1_000_000,
-            state_timeout: definition
-                .state_timeout_seconds
-                .map_or(NO_TIMEOUT, |seconds| i64::from(seconds) * 1_000_000),
-            record: definition.record_rounding(),
-        };
-        Some((name, measure))
-    });
-    Ok(measures.collect())
 }
 
 /// Meters a closed period again if the current meters measure its samples differently from the meters of its close.
@@ -387,14 +356,14 @@ struct DayWork {
     /// Sorted by stream.
     previous: Vec<StreamState>,
     /// The usage of meters that were removed from the rules. This usage is kept, and listed as unrated.
-    removed: Vec<RecordBatch>,
+    kept_windows: Vec<RecordBatch>,
 }
 
 impl DayWork {
     async fn load(
         transaction: &Transaction,
-        catalog: &Catalog,
-        measures: &HashMap<String, Measure>,
+        catalog: &SharedCatalog,
+        measures: &Measures,
         day: Day,
         bucket: u32,
     ) -> Result<Self, Error> {
@@ -408,55 +377,25 @@ impl DayWork {
             bucket,
             samples,
             previous: previous_stream_states(transaction, &partition, bucket, day.start).await?,
-            removed: windows_of_removed_meters(transaction, catalog, measures, &partition, bucket).await?,
+            kept_windows: windows_of_removed_meters(transaction, catalog, measures, &partition, bucket).await?,
         })
     }
 
     /// Computes the rows of `stream_state`, `metered_usage` and `metered_day`.
-    fn meter(
+    async fn meter(
         self,
-        measures: &HashMap<String, Measure>,
-        catalog: &Mutex<&mut Catalog>,
-        known_until: i64,
+        plans: &DayPlans,
+        measures: Arc<Measures>,
+        catalog: SharedCatalog,
     ) -> Result<[Part; 3], Error> {
-        let mut windows = Windows::new(self.day, STREAM_STATE_HORIZON_MICROSECONDS, known_until);
-        let mut samples = Samples::open(&self.samples)?;
-        let mut stream_day = StreamDay::default();
-        let none = StreamDay::default();
-        let mut previous_states = self.previous.iter().peekable();
-        loop {
-            let (next, before) = (samples.next_stream(), previous_states.peek().map(|state| state.stream_id));
-            let Some(stream_id) = next.into_iter().chain(before).min() else { break };
-            let previous = previous_states.next_if(|state| state.stream_id == stream_id);
-            let measure = {
-                let catalog = catalog.lock().unwrap_or_else(PoisonError::into_inner);
-                let stream =
-                    catalog.stream(stream_id).ok_or(Error::Internal("the stream of a sample is not in the catalog"))?;
-                measures.get(&*stream.meter)
-            };
-            if next != Some(stream_id) {
-                windows.add_stream(stream_id, measure, &none, previous);
-                continue;
-            }
-            samples.take(stream_id, &mut stream_day)?;
-            state_intervals::resolve(&mut stream_day, previous);
-            let last_series = previous.map(|previous| previous.series_id);
-            describe::assign_series(catalog, stream_id, &mut stream_day.series_id, last_series)?;
-            if measure.is_none_or(|measure| !measure.aggregation.is_additive()) {
-                state_intervals::merge_instants(&mut stream_day);
-            }
-            windows.add_stream(stream_id, measure, &stream_day, previous);
-        }
-        for batch in &self.removed {
-            windows.add_unchanged(batch)?;
-        }
-        let metered = windows.finish()?;
+        let samples = DescribedSamples::open(&self.samples, self.previous, measures, catalog)?;
+        let metered = plans.run(samples, self.kept_windows).await?;
         let partition = date_of(self.day.number).to_string();
-        let part = |path: &str, rows: RecordBatch| run::encode(path, &partition, self.bucket, &[rows]);
+        let part = |path: &str, rows: &[RecordBatch]| run::encode(path, &partition, self.bucket, rows);
         Ok([
-            part("metering/stream_state", metered.stream_state)?,
-            part("metering/metered_usage", metered.metered_usage)?,
-            part("metering/metered_day", metered.metered_day)?,
+            part(STREAM_STATE, &metered.stream_state)?,
+            part(METERED_USAGE, &metered.metered_usage)?,
+            part(METERED_DAY, &metered.metered_day)?,
         ])
     }
 }
@@ -464,59 +403,26 @@ impl DayWork {
 /// The windows of a date whose meters were removed from the rules.
 async fn windows_of_removed_meters(
     transaction: &Transaction,
-    catalog: &Catalog,
-    measures: &HashMap<String, Measure>,
+    catalog: &SharedCatalog,
+    measures: &Measures,
     partition: &str,
     bucket: u32,
 ) -> Result<Vec<RecordBatch>, Error> {
-    let is_removed = |series_id: u64| {
-        let stream = catalog.series(series_id).and_then(|series| catalog.stream(series.stream_id));
-        stream.is_some_and(|stream| !measures.contains_key(&*stream.meter))
-    };
     let mut windows = Vec::new();
     for file in transaction.partition_files("metered_usage", partition, bucket) {
         for batch in transaction.lake.read_data(&file).await? {
             let series: &UInt64Array = rows::column(&batch, "series_id")?;
-            let removed = BooleanArray::from_iter(series.values().iter().map(|id| Some(is_removed(*id))));
+            let removed: BooleanArray = {
+                let catalog = locked(catalog);
+                let is_removed = |series_id: &u64| {
+                    let stream = catalog.series(*series_id).and_then(|series| catalog.stream(series.stream_id));
+                    stream.is_some_and(|stream| !measures.contains_key(&*stream.meter))
+                };
+                series.values().iter().map(|series_id| Some(is_removed(series_id))).collect()
+            };
             let batch = arrow::compute::filter_record_batch(&batch, &removed);
             windows.push(batch.map_err(|source| rows::failed("metered_usage", source))?);
         }
     }
     Ok(windows)
-}
-
-/// The stream states of the last metered date before `partition`. Values older than the horizon are dropped, except
-/// states that are still valid. The horizon counts from `day_start`, because other streams determine the last metered
-/// date.
-async fn previous_stream_states(
-    transaction: &Transaction,
-    partition: &str,
-    bucket: u32,
-    day_start: i64,
-) -> Result<Vec<StreamState>, Error> {
-    let before =
-        transaction.files_where("stream_state", |file| file.bucket == bucket && file.partition.as_str() < partition);
-    let mut remembered = Vec::new();
-    if let Some(file) = before.iter().max_by(|left, right| left.partition.cmp(&right.partition)) {
-        for batch in transaction.lake.read_data(file).await? {
-            let streams: &UInt64Array = rows::column(&batch, "stream_id")?;
-            let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
-            let quantities: &Decimal128Array = rows::column(&batch, "last_quantity")?;
-            let series: &UInt64Array = rows::column(&batch, "last_series_id")?;
-            let deleted: &BooleanArray = rows::column(&batch, "deleted")?;
-            let is_state: &BooleanArray = rows::column(&batch, "is_state")?;
-            let states = (0..batch.num_rows()).map(|row| StreamState {
-                stream_id: streams.value(row),
-                measured_at: times.value(row),
-                quantity: quantities.value(row),
-                series_id: series.value(row),
-                deleted: deleted.value(row),
-                is_state: is_state.value(row),
-            });
-            let horizon = day_start - STREAM_STATE_HORIZON_MICROSECONDS;
-            remembered
-                .extend(states.filter(|state| state.measured_at >= horizon || (state.is_state && !state.deleted)));
-        }
-    }
-    Ok(remembered)
 }

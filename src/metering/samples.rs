@@ -6,15 +6,30 @@
 use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 
 use crate::error::Error;
-use crate::metering::windows::StreamDay;
 use crate::model::evidence::Evidence;
 use crate::rows;
 use crate::storage::StoredData;
 
+/// The samples of one stream on one date, as columns in the order of time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StreamDay {
+    /// The series to which each sample belongs.
+    pub series_id: Vec<u64>,
+    pub measured_at: Vec<i64>,
+    /// Quantities in units of the ninth decimal place.
+    pub quantity: Vec<i128>,
+    pub created: Vec<bool>,
+    pub deleted: Vec<bool>,
+    /// Whether each sample is a state, which is valid until the next event. Empty if no sample is a state.
+    pub is_state: Vec<bool>,
+    /// Whether each sample is a backfilled state. Empty if no sample is backfilled.
+    pub backfilled: Vec<bool>,
+}
+
 const UNSORTED: Error = Error::Internal("samples in the lake are not sorted by stream and time");
 
 /// A reader of the streams of several files, in the order of stream ids.
-pub struct Samples {
+pub(super) struct Samples {
     files: Vec<File>,
     /// The digests of the current stream, which order and distinguish the samples of one instant. They are read only if
     /// there are several files or states.
@@ -28,7 +43,7 @@ impl std::fmt::Debug for Samples {
 }
 
 impl Samples {
-    pub fn open(files: &[StoredData]) -> Result<Self, Error> {
+    pub(super) fn open(files: &[StoredData]) -> Result<Self, Error> {
         let mut with_digests = files.len() > 1;
         for file in files {
             with_digests |= !(file.is_never_true("is_state")? && file.is_never_true("assumed")?);
@@ -38,19 +53,19 @@ impl Samples {
     }
 
     /// The id of the next stream.
-    pub fn next_stream(&self) -> Option<u64> {
+    pub(super) fn next_stream(&self) -> Option<u64> {
         self.files.iter().filter_map(File::stream_id).min()
     }
 
     /// Reads the samples of the next stream in the order of time, with the series that they reported.
-    pub fn take(&mut self, stream_id: u64, samples: &mut StreamDay) -> Result<(), Error> {
+    pub(super) fn take(&mut self, stream_id: u64, samples: &mut StreamDay) -> Result<(), Error> {
         samples.series_id.clear();
         samples.measured_at.clear();
         samples.quantity.clear();
         samples.created.clear();
         samples.deleted.clear();
         samples.is_state.clear();
-        samples.assumed.clear();
+        samples.backfilled.clear();
         self.digests.clear();
         let mut parts = 0;
         for file in &mut self.files {
@@ -60,12 +75,12 @@ impl Samples {
             }
         }
         // An empty column means that every flag is false. Most streams have no states.
-        for flags in [&mut samples.is_state, &mut samples.assumed] {
+        for flags in [&mut samples.is_state, &mut samples.backfilled] {
             if !flags.contains(&true) {
                 flags.clear();
             }
         }
-        let has_states = !(samples.is_state.is_empty() && samples.assumed.is_empty());
+        let has_states = !(samples.is_state.is_empty() && samples.backfilled.is_empty());
         if parts > 1 || has_states {
             sort_and_deduplicate(samples, &self.digests);
         }
@@ -83,7 +98,7 @@ fn sort_and_deduplicate(samples: &mut StreamDay, digests: &[u64]) {
     let mut inferred: Vec<Option<u64>> = Vec::with_capacity(digests.len());
     let mut precedence: Vec<u64> = Vec::with_capacity(digests.len());
     for (row, digest) in digests.iter().enumerate() {
-        let evidence = Evidence::from_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest);
+        let evidence = Evidence::from_digest(is(&samples.is_state, row), is(&samples.backfilled, row), *digest);
         inferred.push(evidence.is_inferred().then(|| evidence.identity(*digest)));
         precedence.push(evidence.precedence(*digest));
     }
@@ -110,7 +125,7 @@ fn select_rows(samples: &StreamDay, order: &[usize]) -> StreamDay {
         created: order.iter().map(|row| samples.created[*row]).collect(),
         deleted: order.iter().map(|row| samples.deleted[*row]).collect(),
         is_state: order.iter().filter_map(|row| samples.is_state.get(*row).copied()).collect(),
-        assumed: order.iter().filter_map(|row| samples.assumed.get(*row).copied()).collect(),
+        backfilled: order.iter().filter_map(|row| samples.backfilled.get(*row).copied()).collect(),
     }
 }
 
@@ -130,7 +145,7 @@ struct Columns {
     created: Option<BooleanArray>,
     deleted: Option<BooleanArray>,
     is_state: Option<BooleanArray>,
-    assumed: Option<BooleanArray>,
+    backfilled: Option<BooleanArray>,
     record_digest: Option<UInt64Array>,
 }
 
@@ -144,7 +159,7 @@ impl Columns {
             created: rows::column::<BooleanArray>(batch, "created").ok().cloned(),
             deleted: rows::column::<BooleanArray>(batch, "deleted").ok().cloned(),
             is_state: rows::column::<BooleanArray>(batch, "is_state").ok().cloned(),
-            assumed: rows::column::<BooleanArray>(batch, "assumed").ok().cloned(),
+            backfilled: rows::column::<BooleanArray>(batch, "assumed").ok().cloned(),
             record_digest: rows::column::<UInt64Array>(batch, "record_digest").ok().cloned(),
         })
     }
@@ -195,7 +210,7 @@ impl File {
                 (&batch.created, &mut samples.created),
                 (&batch.deleted, &mut samples.deleted),
                 (&batch.is_state, &mut samples.is_state),
-                (&batch.assumed, &mut samples.assumed),
+                (&batch.backfilled, &mut samples.backfilled),
             ];
             for (flags, output) in flags {
                 match flags {
@@ -248,12 +263,12 @@ mod tests {
             created: vec![false; rows.len()],
             deleted: vec![false; rows.len()],
             is_state: rows.iter().map(|row| row.1.1).collect(),
-            assumed: rows.iter().map(|row| row.1.2).collect(),
+            backfilled: rows.iter().map(|row| row.1.2).collect(),
         };
         let digests: Vec<u64> = rows.iter().map(|row| row.1.0).collect();
         sort_and_deduplicate(&mut samples, &digests);
         assert_eq!(samples.series_id, [6, 4, 3, 1, 5, 8]);
         assert_eq!(samples.measured_at, [0, 0, 0, 0, 5, 5]);
-        assert_eq!(samples.assumed, [false, true, false, false, true, false]);
+        assert_eq!(samples.backfilled, [false, true, false, false, true, false]);
     }
 }

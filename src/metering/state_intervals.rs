@@ -8,7 +8,8 @@
 //! A deletion and a state at one instant end one lifetime and begin another, if the resource existed before. If the
 //! resource did not exist, it was created and deleted at that instant.
 
-use crate::metering::windows::{StreamDay, StreamState};
+use crate::metering::previous_states::StreamState;
+use crate::metering::samples::StreamDay;
 
 /// Resolves the inferred states and deletions of one stream on a date. Samples are sorted by time, and their attributes
 /// are not merged yet.
@@ -20,7 +21,7 @@ pub(super) fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
     }
     let rows = samples.measured_at.len();
     samples.is_state.resize(rows, false);
-    samples.assumed.resize(rows, false);
+    samples.backfilled.resize(rows, false);
     let mut last_value = previous.map(|previous| (previous.series_id, previous.quantity));
     // A sample between two events does not end the state of the first event.
     let mut is_state = previous.is_some_and(|previous| previous.is_state);
@@ -30,14 +31,14 @@ pub(super) fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
         if samples.deleted[row] && last_value.is_none() {
             ended_at = Some(at);
         }
-        samples.deleted[row] |= (is_deleted && samples.assumed[row]) || ended_at == Some(at);
+        samples.deleted[row] |= (is_deleted && samples.backfilled[row]) || ended_at == Some(at);
         is_deleted = samples.deleted[row];
         if is_deleted {
             (last_value, is_state) = (None, false);
             continue;
         }
-        if samples.assumed[row] {
-            let is_observed = |later: &usize| !samples.assumed[*later] && !samples.deleted[*later];
+        if samples.backfilled[row] {
+            let is_observed = |later: &usize| !samples.backfilled[*later] && !samples.deleted[*later];
             let observed_later =
                 (row + 1..rows).take_while(|later| !samples.deleted[*later]).find(is_observed).map(|first| {
                     // Among several observations of one instant, the last observation applies.
@@ -83,15 +84,15 @@ pub(super) fn merge_instants(samples: &mut StreamDay) {
     remove_merged(&mut samples.created, &merged);
     remove_merged(&mut samples.deleted, &merged);
     remove_merged(&mut samples.is_state, &merged);
-    remove_merged(&mut samples.assumed, &merged);
+    remove_merged(&mut samples.backfilled, &merged);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Resolves rows of (series, quantity, deleted, is_state, assumed), one microsecond apart. Returns rows of (series,
-    /// quantity, is_state).
+    /// Resolves rows of (series, quantity, deleted, is_state, backfilled), one microsecond apart. Returns rows of
+    /// (series, quantity, is_state).
     fn resolved(previous: Option<StreamState>, rows: &[(u64, i128, bool, bool, bool)]) -> Vec<(u64, i128, bool)> {
         let mut samples = StreamDay {
             series_id: rows.iter().map(|row| row.0).collect(),
@@ -100,7 +101,7 @@ mod tests {
             created: vec![false; rows.len()],
             deleted: rows.iter().map(|row| row.2).collect(),
             is_state: rows.iter().map(|row| row.3).collect(),
-            assumed: rows.iter().map(|row| row.4).collect(),
+            backfilled: rows.iter().map(|row| row.4).collect(),
         };
         resolve(&mut samples, previous.as_ref());
         (0..rows.len()).map(|row| (samples.series_id[row], samples.quantity[row], samples.is_state[row])).collect()
@@ -136,7 +137,7 @@ mod tests {
             // event, which follows the state.
             deleted: vec![true, false, false, true, false],
             is_state: vec![false, true, true, false, true],
-            assumed: vec![false; 5],
+            backfilled: vec![false; 5],
         };
         let ends = |samples: &StreamDay| (samples.measured_at.clone(), samples.deleted.clone());
         let mut of_message = StreamDay { deleted: vec![false, true, false, false, true], ..samples.clone() };
@@ -158,7 +159,7 @@ mod tests {
             created: vec![false; 4],
             deleted: vec![false; 4],
             is_state: vec![true, false, true, true],
-            assumed: vec![true, false, false, false],
+            backfilled: vec![true, false, false, false],
         };
         resolve(&mut samples, None);
         assert_eq!((samples.series_id, samples.quantity), (vec![9, 8, 9, 6], vec![400, 200, 400, 500]));
@@ -173,7 +174,7 @@ mod tests {
             created: vec![false; 4],
             deleted: vec![false, true, false, false],
             is_state: vec![true; 4],
-            assumed: vec![true, false, true, false],
+            backfilled: vec![true, false, true, false],
         };
         resolve(&mut samples, previous(true).as_ref());
         assert_eq!(samples.deleted, [true, true, true, false]);
@@ -188,12 +189,12 @@ mod tests {
             created: vec![false, true, false, false, false],
             deleted: vec![false; 5],
             is_state: vec![false, false, true, false, false],
-            assumed: vec![false; 5],
+            backfilled: vec![false; 5],
         };
         merge_instants(&mut samples);
         assert_eq!((samples.series_id, samples.quantity), (vec![1, 4, 5], vec![10, 40, 50]));
         assert_eq!((samples.measured_at, samples.is_state), (vec![0, 7, 9], vec![false, true, false]));
-        assert_eq!((samples.created, samples.assumed.len()), (vec![false, true, false], 3));
+        assert_eq!((samples.created, samples.backfilled.len()), (vec![false, true, false], 3));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use self::header::{ColumnType, Header};
 use super::Error;
+use crate::functions::windows_type;
 
 mod header;
 
@@ -167,6 +168,7 @@ fn data_type(kind: ColumnType) -> DataType {
         ColumnType::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         ColumnType::Flag => DataType::Boolean,
         ColumnType::Map => map_type(),
+        ColumnType::Windows => windows_type(),
         ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
     }
 }

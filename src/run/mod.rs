@@ -23,7 +23,7 @@ pub use self::final_invoice::{
     ACCOUNT, FinalInvoices, TAX_POINT, final_invoices, is_of_final_invoice, is_settled, tax_point_of,
 };
 pub use self::mode::Mode;
-pub use self::parallel::{at_once, threads};
+pub use self::parallel::{at_once, on_this_thread, threads};
 pub use self::progress::{Progress, Silent};
 pub use self::provenance::Provenance;
 pub use self::transaction::{Part, Transaction, check, encode, register_verified};

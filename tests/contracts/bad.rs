@@ -92,26 +92,23 @@ const INTERMEDIATE: &str = "\
 -- used_day: a date with usage.
 --
 -- grain   series_id, charge_date
--- reads   windowed_sample
--- params  $charge_date DATE
---         $day_start BIGINT
---         $day_end BIGINT
---         $window BIGINT
+-- reads   wholesale_usage
+-- params  $currency TEXT
 -- writes  series_id    BIGINT UNSIGNED not null
 --         charge_date  DATE not null
 SELECT DISTINCT series_id, charge_date
-FROM windowed_sample
+FROM wholesale_usage
 ";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_of_intermediate_relations_can_fail() {
-    const PATH: &str = "metering/intermediate/used_day.sql";
+    const PATH: &str = "export/intermediate/used_day.sql";
     let good = breaches(PATH, INTERMEDIATE.to_owned()).await;
     assert!(good.is_empty(), "{good:?}");
     let found = breaches(PATH, format!("{INTERMEDIATE}ORDER BY series_id, charge_date\n")).await;
     assert!(found[0].contains("must not have an ORDER BY"), "{found:?}");
-    let found = breaches(PATH, INTERMEDIATE.replace("--         $window BIGINT\n", "")).await;
-    assert!(found[0].contains("reads an intermediate relation with $window Int64"), "{found:?}");
+    let found = breaches(PATH, INTERMEDIATE.replace("-- params  $currency TEXT\n", "")).await;
+    assert!(found[0].contains("reads an intermediate relation with $currency Utf8"), "{found:?}");
 }
 
 async fn breaches(path: &'static str, text: String) -> Vec<String> {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Int64Array, MapBuilder, StringArray,
-    StringBuilder, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Int64Array, ListArray, MapBuilder,
+    StringArray, StringBuilder, StructArray, UInt64Array,
 };
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Int64Type, TimestampMicrosecondType, UInt64Type,
 };
@@ -33,7 +34,7 @@ pub(super) fn column(field: &Field, cells: &[&str]) -> Result<ArrayRef, String> 
     }
     Ok(match field.data_type() {
         DataType::UInt64 => Arc::new(UInt64Array::from(parsed!("0", |cell: &str| cell.parse().ok()))),
-        DataType::Int64 => Arc::new(Int64Array::from(parsed!("0", |cell: &str| cell.parse().ok()))),
+        DataType::Int64 => Arc::new(Int64Array::from(parsed!("0", whole))),
         DataType::Boolean => Arc::new(BooleanArray::from(parsed!("false", |cell: &str| cell.parse().ok()))),
         DataType::Utf8 => Arc::new(StringArray::from(parsed!("", |cell: &str| Some(cell.to_owned())))),
         DataType::Date32 => Arc::new(Date32Array::from(parsed!("1970-01-01", day))),
@@ -42,6 +43,7 @@ pub(super) fn column(field: &Field, cells: &[&str]) -> Result<ArrayRef, String> 
             let values = Decimal128Array::from(parsed!("0", |cell: &str| decimal(cell, *scale)));
             Arc::new(values.with_precision_and_scale(*precision, *scale).map_err(|error| error.to_string())?)
         }
+        DataType::List(item) => lists(item, cells)?,
         DataType::Map(_, _) => {
             let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
             for cell in cells {
@@ -56,6 +58,26 @@ pub(super) fn column(field: &Field, cells: &[&str]) -> Result<ArrayRef, String> 
         }
         other => return Err(format!("no cell is known for {other}")),
     })
+}
+
+/// Parses lists of structs: ` | ` separates the structs of a cell, a space their values.
+fn lists(item: &Arc<Field>, cells: &[&str]) -> Result<ArrayRef, String> {
+    let DataType::Struct(fields) = item.data_type() else { return Err(format!("no cell is known for {item}")) };
+    let structs = |cell: &&str| cell.split(" | ").filter(|part| !part.is_empty()).count();
+    let lengths = OffsetBuffer::from_lengths(cells.iter().map(structs));
+    let all = cells.iter().flat_map(|cell| cell.split(" | ")).filter(|part| !part.is_empty());
+    let values: Vec<Vec<&str>> = all.map(|part| part.split(' ').collect()).collect();
+    let columns: Result<Vec<ArrayRef>, String> = fields
+        .iter()
+        .enumerate()
+        .map(|(index, field)| {
+            let cells = values.iter().map(|values| values.get(index).copied().unwrap_or_default());
+            column(field, &cells.collect::<Vec<_>>())
+        })
+        .collect();
+    let values = StructArray::try_new(fields.clone(), columns?, None).map_err(|error| error.to_string())?;
+    let lists = ListArray::try_new(Arc::clone(item), lengths, Arc::new(values), None);
+    Ok(Arc::new(lists.map_err(|error| error.to_string())?))
 }
 
 pub(super) fn day(cell: &str) -> Option<i32> {
@@ -108,6 +130,13 @@ pub(super) fn shown(column: &dyn Array, row: usize) -> String {
             let of = |index: usize, row: usize| shown(entries.column(index), row);
             let pairs = (0..entries.len()).map(|row| format!("{}={}", of(0, row), of(1, row)));
             text(&pairs.collect::<Vec<_>>().join("; "))
+        }
+        DataType::List(_) => {
+            let values = column.as_list::<i32>().value(row);
+            let structs = values.as_struct();
+            let one =
+                |row| structs.columns().iter().map(move |column| shown(column, row)).collect::<Vec<_>>().join(" ");
+            format!("[{}]", (0..structs.len()).map(one).collect::<Vec<_>>().join(" | "))
         }
         other => panic!("no form is known for {other}"),
     }

@@ -67,13 +67,13 @@ impl SltRunner {
 
     /// Registers every relation without rows, with the columns of its header.
     fn clear(&self) -> Result<(), SltError> {
-        for statement in statements()?.values().filter(|statement| !statement.is_check()) {
-            self.session.register_rows(&statement.name, statement.schema.clone(), Vec::new())?;
+        for (path, _) in statements()?.iter().filter(|(_, statement)| !statement.is_check()) {
+            self.session.register(path, Vec::new())?;
         }
         Ok(())
     }
 
-    /// Runs `INPUT relation (column, …)`, which is followed by a line of cells for each row.
+    /// Runs `INPUT relation (column, …, column = value)`, which is followed by a line of cells for each row.
     fn input(&self, text: &str) -> Result<Output, SltError> {
         let (head, rows) = text.split_once(')').ok_or("INPUT needs its columns in brackets".to_owned())?;
         let (name, columns) = head.split_once('(').ok_or("INPUT needs its columns in brackets".to_owned())?;
@@ -81,10 +81,15 @@ impl SltRunner {
         let lines = rows.lines().skip(1);
         let found = statements()?.values().find(|statement| statement.name == name && !statement.is_check());
         let relation = found.ok_or(format!("there is no relation `{name}`"))?;
-        let columns: Vec<&str> = items(columns).collect();
+        let path = relation.path.trim_end_matches(".sql");
+        // `column = value` has the same value in each row.
+        let (constants, columns): (Vec<&str>, Vec<&str>) = items(columns).partition(|column| column.contains('='));
+        let constants: Vec<(&str, &str)> = constants.iter().filter_map(|constant| constant.split_once('=')).collect();
+        let constants: Vec<(&str, &str)> = constants.iter().map(|(name, value)| (name.trim(), value.trim())).collect();
         let rows: Result<Vec<Vec<&str>>, String> = lines.map(|line| cells_of(line, columns.len())).collect();
         let rows = rows?;
-        if let Some(column) = columns.iter().find(|column| relation.schema.field_with_name(column).is_err()) {
+        let mut names = columns.iter().chain(constants.iter().map(|(name, _)| name));
+        if let Some(column) = names.find(|column| relation.schema.field_with_name(column).is_err()) {
             return Err(format!("`{name}` has no column `{column}`").into());
         }
         let arrays: Result<Vec<_>, String> = relation
@@ -93,12 +98,13 @@ impl SltRunner {
             .iter()
             .map(|field| {
                 let place = columns.iter().position(|column| column == field.name());
-                let cells: Vec<&str> = rows.iter().map(|row| place.map_or("", |place| row[place])).collect();
+                let constant = constants.iter().find(|(name, _)| name == field.name()).map_or("", |(_, value)| value);
+                let cells: Vec<&str> = rows.iter().map(|row| place.map_or(constant, |place| row[place])).collect();
                 cells::column(field, &cells)
             })
             .collect();
         let batch = RecordBatch::try_new(relation.schema.clone(), arrays?).map_err(|error| error.to_string())?;
-        self.session.register_rows(name, relation.schema.clone(), vec![batch])?;
+        self.session.register(path, vec![batch])?;
         Ok(DBOutput::StatementComplete(rows.len() as u64))
     }
 

@@ -59,6 +59,8 @@ pub(super) enum ColumnType {
     Flag,
     /// A map from text to text.
     Map,
+    /// The list of metered windows of a stream.
+    Windows,
     Decimal {
         precision: u8,
         scale: i8,
@@ -136,6 +138,7 @@ fn column_type(text: &str) -> Option<(ColumnType, &str)> {
         ("TIMESTAMP", ColumnType::Instant),
         ("BOOLEAN", ColumnType::Flag),
         ("MAP", ColumnType::Map),
+        ("WINDOWS", ColumnType::Windows),
     ];
     named.into_iter().find_map(|(word, kind)| text.strip_prefix(word).map(|rest| (kind, rest)))
 }

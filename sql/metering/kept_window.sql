@@ -1,0 +1,12 @@
+-- kept_window: a metered window of a date whose meter was removed from the rules.
+--
+-- grain   series_id, window_start
+-- by      src/metering/mod.rs
+-- writes  series_id          BIGINT UNSIGNED not null
+--         charge_date        DATE not null
+--         window_start       TIMESTAMP not null
+--         window_end         TIMESTAMP not null
+--         consumed_quantity  DECIMAL(38,9) not null
+--         sample_count       BIGINT not null
+--
+-- Its usage is kept unchanged, and listed as unrated.
