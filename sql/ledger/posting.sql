@@ -5,7 +5,7 @@
 -- writes  invoice_number  TEXT not null
 --         posting_number  BIGINT not null          from one
 --         document_kind   TEXT not null
---         posting_date    DATE not null            the tax point
+--         posting_date    DATE not null            the issue date; the tax point of a draft
 --         account_id      TEXT not null            of the customer
 --         ledger_account  TEXT not null
 --         role            TEXT not null            receivable, revenue, discount, promotional, prepaid_at_sale,
@@ -61,7 +61,7 @@ SELECT booked.invoice_number,
        CAST(ROW_NUMBER() OVER (PARTITION BY booked.invoice_number ORDER BY booked.position, booked.role, booked.detail)
              AS BIGINT) AS posting_number,
        invoice.document_kind,
-       invoice.tax_point AS posting_date,
+       COALESCE(invoice.issue_date, invoice.tax_point) AS posting_date,
        invoice.account_id,
        booked.ledger_account,
        booked.role,

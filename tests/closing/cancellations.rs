@@ -109,6 +109,11 @@ fn a_wrong_vat_id_is_cancelled_and_issued_again() {
 /// The documents name each other and the reason. The credit note has the data of the cancelled invoice.
 #[test]
 fn the_documents_of_a_cancellation_name_each_other() {
+    // Each document is posted on its issue date.
+    let journal = lake.export_journal(OCTOBER, "hledger");
+    for header in ["02 * (INV-2026-00001)", "20 * (CN-2026-00001)", "20 * (INV-2026-00002)"] {
+        assert!(journal.contains(&format!("\n2026-11-{header} acme\n")), "no {header} in {journal}");
+    }
     let keys = |street: &str, more: &str| format!("{FRENCH}\naddress = [\"{street}\"]\npurchase_order = \"{more}\"");
     let lake = lake(account("Acme", &keys("1 rue A", "PO-1")));
     lake.close(OCTOBER, "2026-11-02");
