@@ -115,6 +115,11 @@ pub enum ClosingError {
         "the account data on `{number}` are the present data of `{account}`, so a new invoice would be the same: \
          correct the accounts file, or add --without-reissue"
     )]
+    #[error(
+        "the tax point {tax_point} is not from {first} to {issue_date}: tax of {period} is due between its first day \
+         and the issue date; correct --tax-point or --issue-date, or omit --tax-point"
+    )]
+    TaxPointOutside { period: String, tax_point: Date, first: Date, issue_date: Date },
     SameAccountData { number: String, account: String },
     #[error(
         "with the present account data, {} would change too: cancel all of these documents in one command",
@@ -155,7 +160,8 @@ impl ClosingError {
             | Self::NoAccountData { .. }
             | Self::SameAccountData { .. }
             | Self::OthersChange { .. }
-            | Self::TaxPointMismatch { .. } => ErrorClass::Invalid,
+            | Self::TaxPointMismatch { .. }
+            | Self::TaxPointOutside { .. } => ErrorClass::Invalid,
         }
     }
 }

@@ -106,6 +106,9 @@ async fn context_of_close(
     closing: &CloseOptions,
 ) -> Result<Context, Error> {
     let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, period).await?;
+    if let Some(tax_point) = closing.tax_point {
+        refuse_tax_point(period, closing.issue_date, tax_point)?;
+    }
     if let Some(account) = &closing.account {
         let context = Context::new(environment, period, mode);
         return final_invoice::context(context, account, closing.issue_date, closing.tax_point);
@@ -122,6 +125,16 @@ async fn context_of_close(
 }
 
 /// Issues documents, and commits them if there is anything new.
+/// Refuses a tax point outside of the period and the days until the issue date. Tax is due with the supply, at the
+/// latest with the invoice.
+fn refuse_tax_point(period: BillingPeriod, issue_date: Date, tax_point: Date) -> Result<(), Error> {
+    if period.start() <= tax_point && tax_point <= issue_date {
+        return Ok(());
+    }
+    let (period, first) = (period.to_string(), period.start());
+    Err(Error::Closing(ClosingError::TaxPointOutside { period, tax_point, first, issue_date }))
+}
+
 pub(super) async fn issue_and_commit(
     context: &Context,
     transaction: &mut Transaction,

@@ -130,3 +130,19 @@ fn tax_point_of_the_close_decides_taxes_and_rates_of_its_corrections() {
     let message = lake.fails(2, &other);
     assert!(message.contains("2026-10 was closed with the tax point 2026-11-02"), "{message}");
 }
+
+/// A tax point is in the month, or between the month and the issue date.
+#[test]
+fn a_tax_point_before_the_month_or_after_the_issue_date_is_refused() {
+    let lake = lake();
+    for tax_point in ["2026-09-30", "2026-11-03"] {
+        let close = ["close", "--period", OCTOBER, "--issue-date", "2026-11-02", "--tax-point", tax_point];
+        let expected = format!("the tax point {tax_point} is not from 2026-10-01 to 2026-11-02");
+        for command in [&close[..], &[&close[..], &["--dry-run"]].concat()] {
+            let message = lake.fails(2, command);
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+    lake.close_with(OCTOBER, "2026-11-02", &["--tax-point", "2026-10-01"]);
+    assert_eq!(lake.column("issued_document", "tax_point"), ["2026-10-01"; 2]);
+}
