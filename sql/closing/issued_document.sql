@@ -4,7 +4,7 @@
 -- by      src/closing
 -- writes  document_number  TEXT not null
 --         document_kind    TEXT not null            invoice or credit_note
---         seller           TEXT not null            VAT id of the seller at the issue date, or its name if it has none
+--         seller           TEXT not null            VAT id of the seller on the document, or its name if it has none
 --         sold_by          TEXT                     account of the reseller that issued it; null if the configured
 --                                                   seller issued it
 --         number_series    TEXT                     owner of the number sequence: a reseller's account, or the seller's
@@ -21,7 +21,7 @@
 --         corrects         TEXT                     number of the corrected, cancelled or replaced document
 --         reason           TEXT                     late_usage, changed_record, late_and_changed, changed_rule,
 --                                                   cancelled or reissued
---         cancelled_by     TEXT                     credit note that cancelled the replaced document
+--         cancelled_by     TEXT                     document that cancelled the replaced document
 --         remark           TEXT                     stated reason of a cancellation
 --         chain_number     BIGINT not null          from zero, over all documents of the lake
 --         document_name    TEXT not null            path of the JSON file below the document directory of the period

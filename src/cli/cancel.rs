@@ -1,4 +1,4 @@
-//! `conto cancel`: credit notes for whole documents, and invoices with the present account data.
+//! `conto cancel`: credit notes for whole documents, and invoices with the present data of account and seller.
 
 use clap::Args;
 use jiff::civil::Date;
@@ -8,14 +8,15 @@ use super::memory_limit::MemoryLimit;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::lookup;
-use crate::model::summary::{CancelSummary, CancelledBy};
+use crate::model::summary::{CancelSummary, CancelledBy, ChangedData};
 use crate::pipeline::{self, CancelOptions, CloseOptions};
 use crate::storage::Lake;
 
-/// Cancel an issued invoice and issue it again with the present account data
+/// Cancel an issued invoice and issue it again with the present data of account and seller
 ///
 /// A credit note cancels the invoice and its corrections. A new invoice has the present name, address, country, VAT id
-/// and references of the account, and the taxes that follow from them. Prices, rules and usage stay those of the close.
+/// and references of the account, and the taxes that follow from them. It also has the present `[seller]`. Prices,
+/// rules and usage stay those of the close.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto cancel INV-2026-00012\n         \
     conto cancel INV-2026-00012 --approve --issue-date 2026-11-20 --reason \"wrong VAT id\"")]
@@ -100,11 +101,10 @@ fn print(context: &Context, summary: &CancelSummary) {
     if !summary.changed_data.is_empty() {
         let shown = |value: &String| if value.is_empty() { "-".to_owned() } else { value.clone() };
         let changed = summary.changed_data.iter();
-        let rows: Vec<Vec<String>> = changed
-            .map(|one| vec![one.account_id.clone(), one.key.clone(), shown(&one.issued), shown(&one.present)])
-            .collect();
-        printer.line("Account data:");
-        printer.table(&["account", "key", "when issued", "now"], &rows, &[]);
+        let rows: Vec<Vec<String>> =
+            changed.map(|one| vec![party(one), one.key.clone(), shown(&one.issued), shown(&one.present)]).collect();
+        printer.line("Changed data:");
+        printer.table(&["party", "key", "when issued", "now"], &rows, &[]);
         printer.line("");
     }
     let rows: Vec<Vec<String>> = summary.documents.iter().map(row).collect();
@@ -117,6 +117,11 @@ fn print(context: &Context, summary: &CancelSummary) {
     if let Some(directory) = &summary.directory {
         printer.line(&format!("{directory}/index.html"));
     }
+}
+
+/// The account of changed data, or the table of the configuration.
+fn party(changed: &ChangedData) -> String {
+    changed.account_id.clone().unwrap_or_else(|| "[seller]".to_owned())
 }
 
 fn row(document: &CancelledBy) -> Vec<String> {

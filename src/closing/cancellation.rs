@@ -1,5 +1,5 @@
-//! Cancellations: a credit note for a whole issued document, and an invoice with the present account data that replaces
-//! it.
+//! Cancellations: a credit note for a whole issued document, and an invoice with the present data of account and seller
+//! that replaces it. A credit note that is an original is cancelled by an invoice.
 //!
 //! The credit note contains the rows of the document and of its corrections with the opposite sign. The invoice is the
 //! draft of the payer by the rules and the usage of the last close. Amounts of corrections that the next invoice
@@ -25,11 +25,12 @@ use super::correction::{
     ALLOWANCE, ChangeCause, Corrected, DocumentPayers, DocumentSide, HEADER, INVOICE, IssuedAmounts, LINE,
     TAX_BREAKDOWN, check_not_suspended, difference_without, is_compared, issued_tax_total, line_references,
 };
-use super::issued::{DRAFT, Issued, in_chain_order, originals, written_off};
+use super::issued::{DRAFT, Issued, all_originals, in_chain_order, originals, written_off};
+use super::kind_of;
 use super::payer::{Payer, payer_of};
 use super::reason::{CANCELLED, REISSUED};
 use crate::error::{ClosingError, Error};
-use crate::model::account::Accounts;
+use crate::model::config::Config;
 use crate::model::diagnostic::closest;
 use crate::model::issue::{Cancellation, CancelledDocument, CorrectedRows, Issue, IssuedDocument, IssuedUses};
 use crate::model::money::{Amount, places_of_code};
@@ -57,6 +58,9 @@ pub struct DocumentToCancel {
     pub period: String,
     /// The path of its JSON file below the directory of the period.
     pub document_name: String,
+    /// The VAT id of the seller on the document, or its name.
+    pub seller: String,
+    is_credit_note: bool,
     payer: Payer,
     /// The numbers of the document and of the documents that correct it.
     documents: Vec<String>,
@@ -65,6 +69,11 @@ pub struct DocumentToCancel {
 impl DocumentToCancel {
     pub fn account_id(&self) -> &str {
         &self.payer.account_id
+    }
+
+    /// Whether the seller of the configuration issued the document, and not a reseller.
+    pub fn is_of_configured_seller(&self) -> bool {
+        self.payer.sold_by.is_none()
     }
 
     /// The accounts whose data the document shows: the buyer, and the reseller that sells to it.
@@ -122,6 +131,8 @@ fn document_to_cancel(history: &[RecordBatch], number: &str) -> Result<DocumentT
         match other.optional_text("reason")? {
             Some(CANCELLED) => cancelled_by = Some(other_number),
             Some(REISSUED) => replaced_by = Some(other_number),
+            // After a cancellation without a new invoice, a restatement charges the month again.
+            _ if cancelled_by.is_some() => replaced_by = Some(other_number),
             _ => documents.push(other_number),
         }
     }
@@ -130,21 +141,20 @@ fn document_to_cancel(history: &[RecordBatch], number: &str) -> Result<DocumentT
         return Err(Error::Closing(ClosingError::CancelledBefore { number, credit_note, replaced_by }));
     }
     let corrects = row.optional_text("corrects")?.map(str::to_owned);
-    let is_credit_note = row.text("document_kind")? == "credit_note";
-    match row.optional_text("reason")? {
-        None | Some(REISSUED) if !is_credit_note => {}
-        reason => {
-            let is_cancellation = reason == Some(CANCELLED);
-            let number = number.to_owned();
-            let error = ClosingError::CancelCorrection { number, period, is_credit_note, is_cancellation, corrects };
-            return Err(Error::Closing(error));
-        }
+    if let Some(corrects) = corrects
+        && !all_originals(history, &period)?.iter().any(|(_, (original, _))| original == number)
+    {
+        let is_cancellation = row.optional_text("reason")? == Some(CANCELLED);
+        let number = number.to_owned();
+        return Err(Error::Closing(ClosingError::CancelCorrection { number, period, is_cancellation, corrects }));
     }
     Ok(DocumentToCancel {
         number: number.to_owned(),
         issue_date: date_of(row.day("issue_date")?),
         period,
         document_name: row.text("document_name")?.to_owned(),
+        seller: row.text("seller")?.to_owned(),
+        is_credit_note: row.text("document_kind")? == "credit_note",
         payer: payer_of(row)?,
         documents,
     })
@@ -167,14 +177,14 @@ pub fn uses(issued: &Issued) -> Result<IssuedUses, Error> {
     Ok(uses)
 }
 
-/// Cancels documents. `accounts` has the accounts of each document when it was issued. If `is_reissued`, the session
-/// must contain the drafts of the period by the present account data.
+/// Cancels documents. `configs` has the configuration of each document when it was issued. If `is_reissued`, the
+/// session must contain the drafts of the period by the present account data.
 pub async fn cancel(
     context: &Context,
     transaction: &Transaction,
     issued: &Issued,
     documents: &[DocumentToCancel],
-    accounts: &[Arc<Accounts>],
+    configs: &[Arc<Config>],
     is_reissued: bool,
 ) -> Result<Cancelled, Error> {
     let session = &transaction.session;
@@ -191,7 +201,7 @@ pub async fn cancel(
     let history = transaction.read("issued_document", |_| true).await?;
     let mut written_off = written_off(&history, &context.period.to_string())?;
     let charged = charged_elsewhere(transaction, &history).await?;
-    for (document, accounts) in documents.iter().zip(accounts) {
+    for (document, config) in documents.iter().zip(configs) {
         check_exchange_rates(document, old_invoice)?;
         let draft = format!("CANCELLED-{}", document.number);
         credit(context, issued, document, &draft, &mut cancelled.documents)?;
@@ -212,7 +222,8 @@ pub async fn cancel(
         let of_draft = CancelledDocument {
             number: document.number.clone(),
             issue_date: document.issue_date,
-            accounts: Arc::clone(accounts),
+            is_credit_note: document.is_credit_note,
+            config: Arc::clone(config),
         };
         cancelled.cancellation.drafts.extend(drafts.into_iter().map(|draft| (draft, of_draft.clone())));
     }
@@ -546,14 +557,15 @@ pub async fn proposed(transaction: &Transaction, cancellation: &Cancellation) ->
     let mut proposed = Vec::new();
     for row in rows::each(&transaction.session.rows_of(INVOICE).await?) {
         let Some(cancelled) = cancellation.drafts.get(row.text("invoice_number")?) else { continue };
-        let is_credit_note = row.optional_text("correction_reason")? == Some(CANCELLED);
+        let is_cancellation = row.optional_text("correction_reason")? == Some(CANCELLED);
+        let kind = kind_of(row.decimal("total_with_tax")?, Some(cancelled).filter(|_| is_cancellation));
         let places = places_of_code(row.text("currency")?);
         let amount = |name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
         proposed.push(CancelledBy {
             number: None,
-            document_kind: if is_credit_note { "credit_note" } else { "invoice" }.to_owned(),
-            cancels: Some(cancelled.number.clone()).filter(|_| is_credit_note),
-            replaces: Some(cancelled.number.clone()).filter(|_| !is_credit_note),
+            document_kind: kind.to_owned(),
+            cancels: Some(cancelled.number.clone()).filter(|_| is_cancellation),
+            replaces: Some(cancelled.number.clone()).filter(|_| !is_cancellation),
             account_id: row.text("account_id")?.to_owned(),
             project_id: row.optional_text("project_id")?.map(str::to_owned),
             total_without_tax: amount("total_without_tax")?,
@@ -571,7 +583,9 @@ pub fn numbered(proposed: Vec<CancelledBy>, issue: &Issue) -> Vec<CancelledBy> {
     let position_of = |one: &CancelledBy| {
         let is_it = |document: &&IssuedDocument| {
             let cancelled = one.cancels.as_ref().or(one.replaces.as_ref());
-            document.kind == one.document_kind && document.corrects.as_ref().map(|(number, _)| number) == cancelled
+            let is_cancellation = document.reason.as_deref() == Some(CANCELLED);
+            is_cancellation == one.cancels.is_some()
+                && document.corrects.as_ref().map(|(number, _)| number) == cancelled
         };
         issue.documents.iter().position(|document| is_it(&document))
     };

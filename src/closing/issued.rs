@@ -15,6 +15,9 @@ use crate::rows::taxes::APPLIED_TAX;
 use crate::rows::{self, Row};
 use crate::run::{Context, FinalInvoices, Transaction, is_settled};
 
+/// A payer, and the number and the issue date of an original of the payer.
+type Original = (Payer, (String, Date));
+
 /// The document kind of a draft that has no final number.
 pub(super) const DRAFT: &str = "draft";
 
@@ -99,16 +102,24 @@ pub(super) fn written_off(history: &[RecordBatch], period: &str) -> Result<BTree
     Ok(payers)
 }
 
-/// The number and the issue date of the first document of each payer in the period, or of the last invoice that
-/// replaced it.
+/// The number and the issue date of the newest original of each payer in the period.
 pub(super) fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> {
-    let mut originals = Originals::new();
+    Ok(all_originals(history, period)?.into_iter().collect())
+}
+
+/// The originals of a period in the order of the chain. An original is the first document of a payer, or the first one
+/// after a cancellation. All other documents correct or cancel an original.
+pub(super) fn all_originals(history: &[RecordBatch], period: &str) -> Result<Vec<Original>, Error> {
+    let mut originals = Vec::new();
+    let mut has_original = BTreeSet::new();
     for row in in_chain_order(history, period)? {
-        let document = (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?));
-        if row.optional_text("reason")? == Some(REISSUED) {
-            originals.insert(payer_of(row)?, document);
-        } else if row.optional_text("corrects")?.is_none() {
-            originals.entry(payer_of(row)?).or_insert(document);
+        let payer = payer_of(row)?;
+        let reason = row.optional_text("reason")?;
+        if reason == Some(CANCELLED) {
+            has_original.remove(&payer);
+        } else if reason == Some(REISSUED) || !has_original.contains(&payer) {
+            has_original.insert(payer.clone());
+            originals.push((payer, (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?))));
         }
     }
     Ok(originals)

@@ -33,7 +33,8 @@ use self::number::{Issuer, Numbers, Series, series_of};
 use self::payer::payer_of;
 use self::reason::{CANCELLED, REISSUED};
 use crate::error::Error;
-use crate::model::issue::{Cancellation, Issue, IssuedDocument};
+use crate::model::config::Config;
+use crate::model::issue::{Cancellation, CancelledDocument, Issue, IssuedDocument};
 use crate::model::money::Amount;
 use crate::model::period::day_number;
 use crate::query::{CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, Statement, statement};
@@ -89,14 +90,11 @@ pub async fn number_with(
     let mut documents = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     let mut cancelled_by: BTreeMap<String, String> = BTreeMap::new();
-    let mut cancelled_accounts = BTreeMap::new();
+    let mut cancelled_configs = BTreeMap::new();
     for (payer, draft, total, reason, days) in drafts {
         let cancelled = cancellation.drafts.get(&draft);
-        let kind = match reason.as_deref() {
-            Some(CANCELLED) => "credit_note",
-            _ if total < Amount::ZERO => "credit_note",
-            _ => "invoice",
-        };
+        let cancels = cancelled.filter(|_| reason.as_deref() == Some(CANCELLED));
+        let kind = kind_of(total, cancels);
         let of_seller = match numbers.entry(payer.sold_by.clone()) {
             Entry::Occupied(numbers) => numbers.into_mut(),
             Entry::Vacant(entry) => {
@@ -106,17 +104,18 @@ pub async fn number_with(
                 entry.insert(after)
             }
         };
-        let number = of_seller.next(kind, date)?;
+        let mut number = of_seller.next(kind, date)?;
         let original = originals.get(&payer).cloned();
         let corrects = match cancelled {
             Some(cancelled) => Some((cancelled.number.clone(), cancelled.issue_date)),
             None => reason.as_ref().and(original),
         };
-        if let Some(cancelled) = cancelled.filter(|_| reason.as_deref() == Some(CANCELLED)) {
+        if let Some(cancelled) = cancels {
             cancelled_by.insert(cancelled.number.clone(), number.number.clone());
-            cancelled_accounts.insert(number.number.clone(), Arc::clone(&cancelled.accounts));
+            cancelled_configs.insert(number.number.clone(), Arc::clone(&cancelled.config));
+            number.seller = seller_of(&cancelled.config, payer.sold_by.as_deref()).unwrap_or(number.seller);
         }
-        // The name of a credit note sorts before the name of the invoice that replaces the cancelled document.
+        // The draft of a document that cancels another one sorts before the draft that replaces the cancelled document.
         let is_reissued = reason.as_deref() == Some(REISSUED);
         let credit_note = cancelled.filter(|_| is_reissued).and_then(|one| cancelled_by.get(&one.number).cloned());
         let remark = cancelled.map(|_| cancellation.remark.clone());
@@ -152,7 +151,22 @@ pub async fn number_with(
     check_all_documents(context, transaction).await?;
     let (chain_number, previous_sha256) = end_of_chain(&history)?;
     let account = context.account.clone();
-    Ok(Issue { date, account, documents, chain_number, previous_sha256, cancelled_accounts })
+    Ok(Issue { date, account, documents, chain_number, previous_sha256, cancelled_configs })
+}
+
+/// The kind of a document: a credit note if its total is negative. A document without an amount that cancels an invoice
+/// is a credit note too.
+fn kind_of(total: Amount, cancels: Option<&CancelledDocument>) -> &'static str {
+    let is_of_invoice = cancels.is_some_and(|cancelled| !cancelled.is_credit_note);
+    if total < Amount::ZERO || (total.is_zero() && is_of_invoice) { "credit_note" } else { "invoice" }
+}
+
+/// The identity of the seller on the documents of a configuration: of the reseller, or of the configured seller.
+fn seller_of(config: &Config, sold_by: Option<&str>) -> Option<String> {
+    match sold_by {
+        Some(reseller) => config.accounts.get(reseller).map(|account| account.identity().to_owned()),
+        None => Some(config.seller.identity().to_owned()),
+    }
 }
 
 /// Adds the issued documents of accounts with a final invoice to the drafts of an open period.

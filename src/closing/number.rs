@@ -36,15 +36,14 @@ impl Issuer {
     }
 
     fn reseller(account: Option<&Account>, id: &str) -> Self {
-        let reseller = account.map(|account| (&account.vat_id, &account.name));
-        let name = reseller.map_or_else(|| id.to_owned(), |(vat_id, name)| vat_id.as_ref().unwrap_or(name).clone());
+        let name = account.map_or(id, Account::identity).to_owned();
         Self { name, sold_by: Some(id.to_owned()), previous_names: Vec::new() }
     }
 
     fn seller(seller: &Seller, closing: &Closing) -> Self {
         // A seller that gets a VAT ID remains the same seller.
         let previous_names = closing.previous_identities.iter().chain([&seller.name]).cloned().collect();
-        let name = seller.vat_id.as_ref().unwrap_or(&seller.name).clone();
+        let name = seller.identity().to_owned();
         Self { name, sold_by: None, previous_names }
     }
 

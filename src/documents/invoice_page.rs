@@ -412,7 +412,7 @@ fn seller_of_document(inputs: &PageInputs<'_>, number: &str, sold_by: Option<&st
             email: reseller.email.clone(),
             ..Seller::default()
         },
-        None => inputs.context.config.seller.clone(),
+        None => inputs.configured_seller(number).clone(),
     };
     if account.payment_terms.is_some() {
         seller.payment_terms.clone_from(&account.payment_terms);

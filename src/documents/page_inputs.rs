@@ -8,6 +8,7 @@ use super::relations::Relations;
 use crate::documents::render::Project;
 use crate::error::Error;
 use crate::model::account::Account;
+use crate::model::config::Seller;
 use crate::model::issue::Issue;
 use crate::model::period::day_number;
 use crate::rows::{self, Row};
@@ -69,12 +70,21 @@ impl PageInputs<'_> {
         (start, end, u32::try_from(microseconds / 3_600_000_000).unwrap_or(self.hours))
     }
 
-    /// The account of a buyer or of a reseller on a document. A credit note that cancels a document has the accounts
-    /// of that document.
+    /// The account of a buyer or of a reseller on a document. A document that cancels another one has the accounts of
+    /// that document.
     pub(super) fn party(&self, number: &str, id: &str) -> Option<&Account> {
-        match self.issue.and_then(|issue| issue.cancelled_accounts.get(number)) {
-            Some(accounts) => accounts.get(id),
+        match self.issue.and_then(|issue| issue.cancelled_configs.get(number)) {
+            Some(config) => config.accounts.get(id),
             None => self.context.account(id),
+        }
+    }
+
+    /// The seller of the configuration on a document. A document that cancels another one has the seller data of that
+    /// document.
+    pub(super) fn configured_seller(&self, number: &str) -> &Seller {
+        match self.issue.and_then(|issue| issue.cancelled_configs.get(number)) {
+            Some(config) => &config.seller,
+            None => &self.context.config.seller,
         }
     }
 }

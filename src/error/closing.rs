@@ -54,29 +54,17 @@ pub enum ClosingError {
     CancelledBefore { number: String, credit_note: String, replaced_by: Option<String> },
     #[error(
         "`{number}` {} and cannot be cancelled: {}",
-        match (is_credit_note, is_cancellation) {
-            (true, true) => "cancels another document",
-            (true, false) => "is a credit note",
-            (false, _) => "corrects another document",
-        },
-        match (is_cancellation, corrects) {
-            (true, Some(corrects)) => format!(
-                "cancel the invoice that replaces `{corrects}`, or charge the month again with `conto restate --period \
-                 {period}`"
-            ),
-            (false, Some(corrects)) => {
-                format!("cancel `{corrects}`, the document that it corrects; its corrections are cancelled with it")
-            }
-            (_, None) => format!("correct the usage, or change the rules and use `conto restate --period {period}`"),
+        if *is_cancellation { "cancels another document" } else { "corrects another document" },
+        if *is_cancellation {
+            format!(
+                "cancel the document that replaces `{corrects}`, or charge the month again with `conto restate \
+                 --period {period}`"
+            )
+        } else {
+            format!("cancel `{corrects}`, the document that it corrects; its corrections are cancelled with it")
         }
     )]
-    CancelCorrection {
-        number: String,
-        period: String,
-        is_credit_note: bool,
-        is_cancellation: bool,
-        corrects: Option<String>,
-    },
+    CancelCorrection { number: String, period: String, is_cancellation: bool, corrects: String },
     #[error("{first} and {second} are documents of different months: cancel the documents of each month together")]
     CancelledPeriodsDiffer { first: String, second: String },
     #[error(
@@ -112,17 +100,14 @@ pub enum ClosingError {
     )]
     NoAccountData { number: String, account: String, reason: String },
     #[error(
-        "the account data on `{number}` are the present data of `{account}`, so a new invoice would be the same: \
-         correct the accounts file, or add --without-reissue"
+        "`{number}` has the present data of `{account}` and of its seller, so a new invoice would be the same: correct \
+         the accounts file or `[seller]`, or add --without-reissue"
     )]
-    #[error(
-        "the tax point {tax_point} is not from {first} to {issue_date}: tax of {period} is due between its first day \
-         and the issue date; correct --tax-point or --issue-date, or omit --tax-point"
-    )]
-    TaxPointOutside { period: String, tax_point: Date, first: Date, issue_date: Date },
     SameAccountData { number: String, account: String },
+    #[error("`{number}` cannot be issued again with the present `[seller]`: {reason}")]
+    ReissuedSeller { number: String, reason: String },
     #[error(
-        "with the present account data, {} would change too: cancel all of these documents in one command",
+        "with the present data, {} would change too: cancel all of these documents in one command",
         quoted(numbers)
     )]
     OthersChange { numbers: Vec<String> },
@@ -130,6 +115,11 @@ pub enum ClosingError {
     NoFinalInvoice { account: String, period: String, reason: String },
     #[error("{period} was closed with the tax point {closed_with}, and corrections use the same one; omit --tax-point")]
     TaxPointMismatch { period: String, closed_with: Date },
+    #[error(
+        "the tax point {tax_point} is not from {first} to {issue_date}: tax of {period} is due between its first day \
+         and the issue date; correct --tax-point or --issue-date, or omit --tax-point"
+    )]
+    TaxPointOutside { period: String, tax_point: Date, first: Date, issue_date: Date },
 }
 
 /// Numbers in backticks, separated by commas.
@@ -159,6 +149,7 @@ impl ClosingError {
             | Self::CancelInOpenPeriod { .. }
             | Self::NoAccountData { .. }
             | Self::SameAccountData { .. }
+            | Self::ReissuedSeller { .. }
             | Self::OthersChange { .. }
             | Self::TaxPointMismatch { .. }
             | Self::TaxPointOutside { .. } => ErrorClass::Invalid,

@@ -13,6 +13,7 @@ use crate::model::branding::Branding;
 use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::rule_book::RuleBook;
+use crate::model::seller_data::{REISSUED_SELLER, SellerData};
 
 /// Reads the configuration, accounts and rules of a commit from `texts`, by name. `configuration` is the name of the
 /// configuration. No file is read from the disk. Messages show the paths at the time of the commit.
@@ -37,6 +38,15 @@ pub fn read_committed_inputs(
     let Some(mut config) = config else { return (None, diagnostics) };
     if let Some((invoice, credit_note)) = texts.get(REISSUED_PREFIXES).and_then(|text| text.split_once('\n')) {
         config.closing.replace_prefixes(invoice, credit_note);
+    }
+    if let Some(text) = texts.get(REISSUED_SELLER) {
+        match serde_json::from_str::<SellerData>(text) {
+            Ok(replaced) => replaced.replace_in(&mut config),
+            Err(error) => {
+                let message = format!("the seller data of reissued documents in the commit is invalid: {error}");
+                diagnostics.push(Diagnostic::error("config::bad_reissued_seller", message));
+            }
+        }
     }
     if let Some(text) = texts.get(REISSUED_ACCOUNTS) {
         match serde_json::from_str(text) {

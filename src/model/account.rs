@@ -157,6 +157,11 @@ impl Account {
         }
     }
 
+    /// The VAT id, or the name of an account without a VAT id. Issued documents of a reseller record it.
+    pub fn identity(&self) -> &str {
+        self.vat_id.as_ref().unwrap_or(&self.name)
+    }
+
     fn replace_data(&mut self, data: AccountData) {
         let vies = |(valid, checked_on): (bool, String)| Some(Vies { valid, checked_on: checked_on.parse().ok()? });
         self.name = data.name;

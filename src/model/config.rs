@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::account::{Accounts, InvoicePer, ZeroInvoices};
 use crate::model::branding::Branding;
@@ -101,6 +101,8 @@ pub struct Closing {
     pub credit_note_prefix: String,
     /// Whether a cancellation replaced the prefixes of the close with the prefixes of its time.
     pub has_replaced_prefixes: bool,
+    /// Whether a cancellation replaced the seller data of the close with the data of its time.
+    pub has_replaced_seller: bool,
     /// Earlier names and VAT ids of the seller in this lake. Numbering continues from their documents.
     pub previous_identities: Vec<String>,
     /// The first numbers for years in which another program already numbered documents.
@@ -148,6 +150,13 @@ pub enum ChargeIncreasesAs {
     SeparateInvoice,
 }
 
+impl Seller {
+    /// The VAT id, or the name of a seller without a VAT id. Issued documents record it.
+    pub fn identity(&self) -> &str {
+        self.vat_id.as_ref().unwrap_or(&self.name)
+    }
+}
+
 impl Closing {
     /// Replaces the prefixes of the close.
     pub fn replace_prefixes(&mut self, invoice: &str, credit_note: &str) {
@@ -163,6 +172,7 @@ impl Default for Closing {
             invoice_prefix: "INV-".to_owned(),
             credit_note_prefix: "CN-".to_owned(),
             has_replaced_prefixes: false,
+            has_replaced_seller: false,
             previous_identities: Vec::new(),
             opening: Vec::new(),
             max_unrated: 0,
@@ -183,7 +193,8 @@ pub struct OpeningNumber {
 }
 
 /// The seller of the configuration, which issues the invoices (BG-4).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Seller {
     pub name: String,
     /// The lines of the address, without the country.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use jiff::civil::Date;
 
-use crate::model::account::Accounts;
+use crate::model::config::Config;
 use crate::model::money::Amount;
 
 /// The documents that one close issues.
@@ -21,9 +21,9 @@ pub struct Issue {
     pub chain_number: u64,
     /// The digest of the last document that was issued before these documents.
     pub previous_sha256: Option<String>,
-    /// The accounts of each cancelled document, by number of the credit note. A credit note names the parties of the
-    /// document that it cancels.
-    pub cancelled_accounts: BTreeMap<String, Arc<Accounts>>,
+    /// The configuration of each cancelled document, by number of the document that cancels it. That document names the
+    /// seller and the accounts of the cancelled one.
+    pub cancelled_configs: BTreeMap<String, Arc<Config>>,
 }
 
 impl Issue {
@@ -47,7 +47,7 @@ pub struct IssuedDocument {
     pub corrects: Option<(String, Date)>,
     /// The reason of a correction, a cancellation or a reissue.
     pub reason: Option<String>,
-    /// The number of the credit note that cancels the replaced document.
+    /// The number of the document that cancels the replaced document.
     pub cancelled_by: Option<String>,
     /// The stated reason of a cancellation.
     pub remark: Option<String>,
@@ -93,7 +93,7 @@ pub struct CorrectedRows {
     pub returned: BTreeMap<String, Amount>,
 }
 
-/// A cancellation: the drafts of credit notes and of the invoices that replace the cancelled documents.
+/// A cancellation: the drafts of the documents that cancel others, and of the documents that replace them.
 #[derive(Clone, Debug, Default)]
 pub struct Cancellation {
     /// The cancelled documents, by the name of a draft.
@@ -107,8 +107,9 @@ pub struct Cancellation {
 pub struct CancelledDocument {
     pub number: String,
     pub issue_date: Date,
-    /// The accounts of the commit that issued the document.
-    pub accounts: Arc<Accounts>,
+    pub is_credit_note: bool,
+    /// The configuration and the accounts of the commit that issued the document.
+    pub config: Arc<Config>,
 }
 
 /// The credits and the amounts of other periods on the issued documents of a period. Documents that are issued again

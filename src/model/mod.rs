@@ -24,6 +24,7 @@ pub mod period;
 pub mod recurring;
 pub mod rule;
 pub mod rule_book;
+pub mod seller_data;
 pub mod summary;
 pub mod tax;
 pub mod terms;

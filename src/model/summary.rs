@@ -240,7 +240,7 @@ pub struct CancelSummary {
     pub period: String,
     /// The credit notes and the invoices that replace the cancelled documents.
     pub documents: Vec<CancelledBy>,
-    /// The account data that differ from those of the cancelled documents.
+    /// The data of accounts and of the seller that differ from those of the cancelled documents.
     pub changed_data: Vec<ChangedData>,
     pub commit: Option<u64>,
     pub directory: Option<String>,
@@ -266,11 +266,12 @@ pub struct CancelledBy {
     pub currency: String,
 }
 
-/// A value of an account that differs from the value on an issued document.
+/// A value of an account or of the seller that differs from the value on an issued document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ChangedData {
-    pub account_id: String,
-    /// The key in the accounts file.
+    /// The account; absent for the seller of the configuration.
+    pub account_id: Option<String>,
+    /// The key in the accounts file, or of `[seller]`.
     pub key: String,
     /// The value when the document was issued.
     pub issued: String,

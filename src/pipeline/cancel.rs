@@ -1,4 +1,4 @@
-//! The cancellation of issued documents: credit notes, and invoices with the present account data.
+//! The cancellation of issued documents: credit notes, and invoices with the present data of account and seller.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use crate::closing::cancellation::{self, DocumentToCancel};
 use crate::closing::reason;
 use crate::error::{ClosingError, Error};
 use crate::load;
-use crate::model::account::{Account, Accounts};
+use crate::model::account::Account;
 use crate::model::account_data::AccountData;
 use crate::model::close_blocker::CloseDecision;
-use crate::model::config::Config;
+use crate::model::config::{Config, Seller, Tax};
 use crate::model::issue::Cancellation;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
+use crate::model::seller_data::SellerData;
 use crate::model::summary::{CancelSummary, CancelledBy, ChangedData};
 use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction, USAGE_OF, usage_of};
 use crate::storage::{Commit, CommitKind, layout};
@@ -31,7 +32,7 @@ const IS_REISSUED: &str = "reissued";
 #[derive(Clone, Debug)]
 pub struct CancelOptions {
     pub numbers: Vec<String>,
-    /// Whether new invoices with the present account data replace the documents.
+    /// Whether new invoices with the present data of accounts and seller replace the documents.
     pub is_reissued: bool,
     /// The stated reason.
     pub remark: String,
@@ -57,15 +58,19 @@ pub async fn cancel(
         }
         let (of_close, context) = correct::by_the_close(&environment, period, mode)?;
         correct::refuse_another_program(&of_close, &context, &transaction).await?;
-        let former = former_accounts(&transaction, &documents).await?;
+        let former = former_configs(&transaction, &documents).await?;
         let mut config_of_close = Config::clone(&of_close.config);
         let has_other_numbers = config.closing.invoice_prefix != config_of_close.closing.invoice_prefix;
         let (replaced, changed_data) = if cancel.is_reissued {
-            present_data(&documents, &former, &config.accounts, has_other_numbers)?
+            present_data(&documents, &former, &config, has_other_numbers)?
         } else {
             Default::default()
         };
         config_of_close.accounts.replace_data(replaced);
+        if let Some(document) = documents.iter().find(|one| cancel.is_reissued && one.is_of_configured_seller()) {
+            refuse_missing_seller_data(document, &config.seller, &config_of_close.tax)?;
+            SellerData::of(&config).replace_in(&mut config_of_close);
+        }
         // After a wrong issue date, only other prefixes accept an earlier date.
         let (prefixes, of_close_prefixes) = (&config.closing, &mut config_of_close.closing);
         if prefixes.invoice_prefix != of_close_prefixes.invoice_prefix
@@ -102,7 +107,7 @@ pub(super) async fn cancel_again(
     let numbers = entry.totals.get(CANCELLED_NUMBERS).map(String::as_str).unwrap_or_default();
     let numbers: Vec<String> = numbers.split('\n').map(str::to_owned).collect();
     let documents = documents_of(dry_run, &numbers).await?;
-    let former = former_accounts(dry_run, &documents).await?;
+    let former = former_configs(dry_run, &documents).await?;
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, period).await?;
     let context = Context::new(environment, period, mode);
     let is_reissued = entry.totals.get(IS_REISSUED).is_some_and(|text| text == "true");
@@ -115,8 +120,8 @@ pub(super) async fn cancel_again(
 /// The inputs of a cancellation.
 struct Work {
     documents: Vec<DocumentToCancel>,
-    /// The accounts of each document when it was issued.
-    former: Vec<Arc<Accounts>>,
+    /// The configuration of each document when it was issued.
+    former: Vec<Arc<Config>>,
     is_reissued: bool,
     remark: String,
 }
@@ -145,8 +150,8 @@ async fn draft(
     let catalog = read_catalog(transaction).await?;
     rating::rate(context, transaction, catalog.all_series()?).await?;
     invoicing::draft_again(context, transaction, &cancellation::uses(&issued)?).await?;
-    let (documents, accounts) = (&work.documents, &work.former);
-    let cancelled = cancellation::cancel(context, transaction, &issued, documents, accounts, work.is_reissued).await?;
+    let (documents, configs) = (&work.documents, &work.former);
+    let cancelled = cancellation::cancel(context, transaction, &issued, documents, configs, work.is_reissued).await?;
     invoicing::draft_corrections(context, transaction, cancelled.documents).await?;
     let cancellation = Cancellation { remark: work.remark.clone(), ..cancelled.cancellation };
     let proposed = cancellation::proposed(transaction, &cancellation).await?;
@@ -183,35 +188,33 @@ async fn issue(
     Ok((cancellation::numbered(proposed, &issue), rendered.directory))
 }
 
-/// The accounts of each document by the commit that issued it.
-async fn former_accounts(
-    transaction: &Transaction,
-    documents: &[DocumentToCancel],
-) -> Result<Vec<Arc<Accounts>>, Error> {
+/// The configuration of each document, with its accounts, by the commit that issued it.
+async fn former_configs(transaction: &Transaction, documents: &[DocumentToCancel]) -> Result<Vec<Arc<Config>>, Error> {
     let mut found = Vec::with_capacity(documents.len());
     for document in documents {
         let is_of_period = |period: &Option<String>| period.as_deref() == Some(&document.period);
         let issues = transaction.snapshot.commits().iter().filter(|commit| commit.kind.issues_documents());
-        let mut accounts = None;
+        let mut found_config = None;
         for issue in issues.filter(|issue| is_of_period(&issue.period)) {
             let entry = transaction.lake.log_entry(issue.sequence).await?;
             if entry.documents.iter().any(|one| layout::document_name(&one.path) == document.document_name) {
                 let (committed, problems) = load::read_committed_inputs(&entry.inputs, &entry.configuration);
                 let Some((config, _)) = committed else { return Err(Error::Invalid(problems.into_sorted())) };
-                accounts = Some(Arc::new(config.accounts));
+                found_config = Some(Arc::new(config));
                 break;
             }
         }
-        found.push(accounts.ok_or(Error::Internal("an issued document that no commit contains"))?);
+        found.push(found_config.ok_or(Error::Internal("an issued document that no commit contains"))?);
     }
     Ok(found)
 }
 
-/// The present data of the parties of all documents, and the values that differ. Fails if a document would not change.
+/// The present data of the accounts of all documents, and the values that differ from those on the documents, also of
+/// the seller. Fails if a document would not change, or if the configured seller did not issue it.
 fn present_data(
     documents: &[DocumentToCancel],
-    former: &[Arc<Accounts>],
-    present: &Accounts,
+    former: &[Arc<Config>],
+    present: &Config,
     has_other_numbers: bool,
 ) -> Result<(BTreeMap<String, AccountData>, Vec<ChangedData>), Error> {
     let mut replaced = BTreeMap::new();
@@ -219,12 +222,21 @@ fn present_data(
     for (document, former) in documents.iter().zip(former) {
         // After a wrong issue date, a new invoice with the same data has another prefix and an earlier date.
         let mut is_changed = has_other_numbers;
+        if document.is_of_configured_seller() {
+            let seller = SellerData::of(present);
+            refuse_other_seller(document, &seller)?;
+            for (key, issued, present) in SellerData::of(former).differences(&seller) {
+                is_changed = true;
+                changed.insert(ChangedData { account_id: None, key: key.to_owned(), issued, present });
+            }
+        }
         for id in document.parties() {
             let (issued, present) = parties(document, id, former, present)?;
             let (issued, present) = (issued.data(), present.data());
             for (key, issued, present) in issued.differences(&present) {
                 is_changed = true;
-                changed.insert(ChangedData { account_id: id.to_owned(), key: key.to_owned(), issued, present });
+                let account_id = Some(id.to_owned());
+                changed.insert(ChangedData { account_id, key: key.to_owned(), issued, present });
             }
             replaced.insert(id.to_owned(), present);
         }
@@ -236,19 +248,45 @@ fn present_data(
     Ok((replaced, changed.into_iter().collect()))
 }
 
+/// Refuses to replace the documents of another seller. The VAT id decides which seller it is, or the name of a seller
+/// without a VAT id. The operator states earlier ones of the same seller.
+fn refuse_other_seller(document: &DocumentToCancel, present: &SellerData) -> Result<(), Error> {
+    if present.has_identity(&document.seller) {
+        return Ok(());
+    }
+    let (seller, current) = (&document.seller, present.seller.identity());
+    let reason = format!(
+        "it is a document of the seller {seller}, and the seller is {current} now. If they are the same seller, add \
+         `previous_identities = [\"{seller}\"]` to `[closing]`. If another company sells now, it cannot issue the \
+         invoices of the earlier one: set the `[seller]` of the earlier company for this command, or add \
+         --without-reissue."
+    );
+    Err(Error::Closing(ClosingError::ReissuedSeller { number: document.number.clone(), reason }))
+}
+
+/// Refuses a seller without the data that an invoice with the tax of the close must contain. The check of the
+/// configuration applies to its present tax only.
+fn refuse_missing_seller_data(document: &DocumentToCancel, seller: &Seller, tax: &Tax) -> Result<(), Error> {
+    let missing = seller.missing_for_tax(&tax.category);
+    let Some((key, name)) = missing.first() else { return Ok(()) };
+    let (number, category) = (document.number.clone(), &tax.category);
+    let reason = format!("the close has tax of category {category}, which needs {name} of the seller; add `{key}`");
+    Err(Error::Closing(ClosingError::ReissuedSeller { number, reason }))
+}
+
 /// The account of a party when the document was issued, and now.
 fn parties<'a>(
     document: &DocumentToCancel,
     id: &str,
-    former: &'a Accounts,
-    present: &'a Accounts,
+    former: &'a Config,
+    present: &'a Config,
 ) -> Result<(&'a Account, &'a Account), Error> {
     let refused = |reason: String| {
         let (number, account) = (document.number.clone(), id.to_owned());
         Error::Closing(ClosingError::NoAccountData { number, account, reason })
     };
-    let issued = former.get(id).ok_or_else(|| refused("a project without an account".to_owned()))?;
-    let now = present.get(id).ok_or_else(|| refused("which is no longer in the accounts file".to_owned()))?;
+    let issued = former.accounts.get(id).ok_or_else(|| refused("a project without an account".to_owned()))?;
+    let now = present.accounts.get(id).ok_or_else(|| refused("which is no longer in the accounts file".to_owned()))?;
     match now.suspension_reasons.values().next() {
         Some(reason) => Err(refused(format!("which is suspended: {reason}"))),
         None => Ok((issued, now)),

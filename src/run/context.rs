@@ -16,6 +16,7 @@ use crate::model::config::Config;
 use crate::model::memory::MemoryShares;
 use crate::model::period::{BillingPeriod, Calendar};
 use crate::model::rule_book::RuleBook;
+use crate::model::seller_data::{REISSUED_SELLER, SellerData};
 use crate::storage::{CommitKind, LakeSettings, MeterDefinition};
 
 /// The pages that a command renders.
@@ -198,3 +199,8 @@ fn inputs(config: &Config, rules: &RuleBook) -> BTreeMap<String, String> {
     }
     inputs
 }
+    if let Some(text) =
+        serde_json::to_string_pretty(&SellerData::of(config)).ok().filter(|_| closing.has_replaced_seller)
+    {
+        inputs.insert(REISSUED_SELLER.to_owned(), text);
+    }

@@ -120,6 +120,160 @@ fn the_documents_of_a_cancellation_name_each_other() {
     lake.set_accounts(account("Acme SARL", &keys("2 rue B", "PO-2")));
     lake.cancel(&["INV-2026-00001"], "2026-11-20");
     let json = |name: &str| -> serde_json::Value {
+/// The members of the seller on a document.
+fn seller(lake: &TestLake, name: &str) -> [String; 3] {
+    let json: serde_json::Value = serde_json::from_str(&lake.document(OCTOBER, &format!("acme/{name}.json"))).unwrap();
+    let seller = &json["seller"];
+    let address = seller["address"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    [text(&seller["vat_id"]), address.collect::<Vec<_>>().join(", "), text(&seller["payment_terms"])]
+}
+
+/// The address and the bank account of the seller were wrong. The credit note has the data of the cancelled invoice,
+/// and late usage after it has the present data. The other invoice keeps its data until it is cancelled too.
+#[test]
+fn wrong_seller_data_are_cancelled_and_issued_again() {
+    let lake = lake(account("Acme", FRENCH)).config("invoice_per = \"project\"\nseller.address = [\"1 rue A\"]");
+    lake.configure(r#"seller.payment_terms = "IBAN 1""#);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.configure("[seller]\naddress = [\"2 rue B\"]\npayment_terms = \"IBAN 2\"\nlegal_footer = [\"RCS Paris\"]");
+    let proposed = lake.propose_cancellation(&["INV-2026-00001"]);
+    let changed = proposed["changed_data"].as_array().unwrap();
+    assert!(changed.iter().all(|one| one["account_id"].is_null()), "{proposed}");
+    let texts =
+        |one: &serde_json::Value| ["key", "issued", "present"].map(|name| one[name].as_str().unwrap().to_owned());
+    let expected =
+        [["address", "1 rue A", "2 rue B"], ["legal_footer", "", "RCS Paris"], ["payment_terms", "IBAN 1", "IBAN 2"]];
+    assert_eq!(changed.iter().map(texts).collect::<Vec<_>>(), expected);
+    lake.cancel(&["INV-2026-00001"], "2026-11-20");
+    lake.deliver("late", LATE);
+    lake.close(OCTOBER, "2026-11-21");
+    let expected = [
+        "INV-2026-00001 10.8000",
+        "INV-2026-00002 2.4000",
+        "CN-2026-00001 -10.8000 INV-2026-00001 cancelled",
+        "INV-2026-00003 10.8000 INV-2026-00001 reissued",
+        "INV-2026-00004 3.6000 INV-2026-00003 late_usage",
+    ];
+    assert_eq!(issued(&lake), expected);
+    let (wrong, right) = (["FR45000000593", "1 rue A", "IBAN 1"], ["FR45000000593", "2 rue B", "IBAN 2"]);
+    for (number, expected) in [("INV-2026-00001", wrong), ("CN-2026-00001", wrong), ("INV-2026-00003", right)] {
+        assert_eq!(seller(&lake, number), expected, "{number}");
+    }
+    assert_eq!([seller(&lake, "INV-2026-00004"), seller(&lake, "INV-2026-00002")], [right, wrong]);
+    assert!(lake.document(OCTOBER, "acme/INV-2026-00003.html").contains("RCS Paris"));
+    let refused = lake.cancel_fails(&["INV-2026-00003"], "2026-11-22");
+    assert!(refused.contains("would be the same: correct the accounts file or `[seller]`"), "{refused}");
+    lake.cancel(&["INV-2026-00002"], "2026-11-22");
+    assert_eq!(seller(&lake, "INV-2026-00005"), right);
+    assert_settled(&lake, &[OCTOBER]);
+}
+
+/// The VAT id of the seller was wrong. It is another seller, until `previous_identities` states that it is the same.
+/// The numbers continue.
+#[test]
+fn a_wrong_vat_id_of_the_seller_needs_previous_identities() {
+    let lake = lake(account("Acme", FRENCH));
+    lake.close(OCTOBER, "2026-11-02");
+    lake.configure(r#"seller.vat_id = "FR78000000701""#);
+    let refused = lake.cancel_fails(&["INV-2026-00001"], "2026-11-20");
+    let expected = "it is a document of the seller FR45000000593, and the seller is FR78000000701 now";
+    assert!(refused.contains(expected), "{refused}");
+    lake.configure(r#"closing.previous_identities = ["FR45000000593"]"#);
+    assert_eq!(lake.cancel(&["INV-2026-00001"], "2026-11-20"), ["CN-2026-00001", "INV-2026-00002"]);
+    let mut rows = lake.rows("issued_document");
+    rows.sort_by_key(|row| row["chain_number"].clone());
+    let sellers: Vec<[&str; 2]> = rows.iter().map(|row| [&*row["seller"], &*row["number_series"]]).collect();
+    let (old, new) = (["FR45000000593", "FR45000000593"], ["FR78000000701", "FR45000000593"]);
+    assert_eq!(sellers, [old, old, new]);
+    assert_eq!(["CN-2026-00001", "INV-2026-00002"].map(|name| seller(&lake, name)[0].clone()), [old[0], new[0]]);
+    lake.deliver("late", LATE);
+    assert_eq!(lake.close(OCTOBER, "2026-11-21").documents, ["INV-2026-00003"]);
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    assert_eq!(lake.close(NOVEMBER, "2026-12-01").documents, ["INV-2026-00004"]);
+    assert_settled(&lake, &[OCTOBER, NOVEMBER]);
+}
+
+/// Another company took over. The amounts of the earlier company can be written off, but its invoices not issued again.
+#[test]
+fn another_seller_can_cancel_only_without_a_new_invoice() {
+    let lake = lake(account("Acme", FRENCH));
+    lake.close(OCTOBER, "2026-11-02");
+    lake.configure("[seller]\nname = \"Other\"\nvat_id = \"FR78000000701\"");
+    let refused = lake.cancel_fails(&["INV-2026-00001"], "2026-11-20");
+    assert!(refused.contains("If another company sells now"), "{refused}");
+    lake.cancel(&["INV-2026-00001", "--without-reissue"], "2026-11-20");
+    assert_eq!(seller(&lake, "CN-2026-00001")[0], "FR45000000593");
+    assert_settled(&lake, &[OCTOBER]);
+}
+
+/// The amount was written off, and then charged again by a restatement. Its invoice can be cancelled like the first.
+#[test]
+fn an_invoice_after_a_cancellation_without_a_new_invoice_can_be_cancelled() {
+    let lake = lake(account("Acme", FRENCH));
+    lake.close(OCTOBER, "2026-11-02");
+    lake.cancel(&["INV-2026-00001", "--without-reissue"], "2026-11-20");
+    lake.restate(OCTOBER, "2026-11-21", "it is due after all");
+    lake.deliver("late", LATE);
+    lake.close(OCTOBER, "2026-11-22");
+    let expected =
+        ["INV-2026-00002 13.2000 INV-2026-00001 changed_rule", "INV-2026-00003 3.6000 INV-2026-00002 late_usage"];
+    assert_eq!(issued(&lake)[2..], expected);
+    lake.set_accounts(account("Acme SARL", FRENCH));
+    let refused = lake.cancel_fails(&["INV-2026-00001"], "2026-11-23");
+    assert!(refused.contains("`INV-2026-00002` replaces it: cancel `INV-2026-00002` instead"), "{refused}");
+    let refused = lake.cancel_fails(&["INV-2026-00003"], "2026-11-23");
+    assert!(refused.contains("cancel `INV-2026-00002`, the document that it corrects"), "{refused}");
+    lake.cancel(&["INV-2026-00002"], "2026-11-23");
+    let expected =
+        ["CN-2026-00002 -16.8000 INV-2026-00002 cancelled", "INV-2026-00004 16.8000 INV-2026-00002 reissued"];
+    assert_eq!(issued(&lake)[4..], expected);
+    // The new invoice is written off too, and charged again.
+    lake.cancel(&["INV-2026-00004", "--without-reissue"], "2026-11-24");
+    lake.restate(OCTOBER, "2026-11-25", "it is due after all");
+    lake.cancel(&["INV-2026-00005", "--without-reissue"], "2026-11-26");
+    assert_eq!(issued(&lake).last().unwrap(), "CN-2026-00004 -16.8000 INV-2026-00005 cancelled");
+    assert_settled(&lake, &[OCTOBER]);
+}
+
+/// A customer of a reseller leaves with refunded traffic of 20 GB. Its last document is a credit note of 2.00, or 2.40
+/// with tax. An invoice cancels it, and another credit note replaces it.
+#[test]
+fn a_credit_note_that_corrects_no_document_is_cancelled_by_an_invoice() {
+    let accounts = |name: &str| {
+        let reseller = format!("[[account]]\nid = \"R\"\nname = \"Reseller\"\n{FRENCH}\nvat_id = \"FR78000000701\"\n");
+        reseller + &account(name, &format!("{FRENCH}\nparent = \"R\"\nvalid_to = 2026-11-01"))
+    };
+    let signed = RULES.replace("aggregation = \"sum\"", "aggregation = \"sum\"\n    signed = true");
+    let lake = TestLake::new()
+        .config("invoice_per = \"account\"\nclosing.charge_increases_as = \"separate_invoice\"")
+        .accounts(accounts("Acme"))
+        .rules(signed)
+        .usage(["m,a,2026-10-01T10:00:00Z,-20,p"]);
+    lake.close(OCTOBER, "2026-11-02");
+    assert_eq!(issued(&lake), ["CN-R-2026-00001 -2.4000"]);
+    lake.set_accounts(accounts("Acme SARL"));
+    let proposed = lake.propose_cancellation(&["CN-R-2026-00001"]);
+    let kinds = proposed["documents"].as_array().unwrap().iter().map(|one| one["document_kind"].as_str().unwrap());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["invoice", "credit_note"]);
+    assert_eq!(lake.cancel(&["CN-R-2026-00001"], "2026-11-20"), ["INV-R-2026-00001", "CN-R-2026-00002"]);
+    let expected = [
+        "CN-R-2026-00001 -2.4000",
+        "INV-R-2026-00001 2.4000 CN-R-2026-00001 cancelled",
+        "CN-R-2026-00002 -2.4000 CN-R-2026-00001 reissued",
+    ];
+    assert_eq!(issued(&lake), expected);
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&lake.document(OCTOBER, &format!("acme/{name}.json"))).unwrap()
+    };
+    let (invoice, note) = (json("INV-R-2026-00001"), json("CN-R-2026-00002"));
+    assert_eq!((&invoice["total_with_tax"], &invoice["buyer"]["name"]), (&"2.40".into(), &"Acme".into()));
+    assert_eq!(invoice["issued"]["cancels"]["number"], "CN-R-2026-00001");
+    assert_eq!((&note["total_with_tax"], &note["buyer"]["name"]), (&"2.40".into(), &"Acme SARL".into()));
+    assert_eq!(note["issued"]["replaces"]["cancelled_by"], "INV-R-2026-00001");
+    assert_settled(&lake, &[OCTOBER]);
+}
+
         serde_json::from_str(&lake.document(OCTOBER, &format!("acme/{name}.json"))).unwrap()
     };
     let (note, invoice) = (json("CN-2026-00001"), json("INV-2026-00002"));
@@ -491,7 +645,7 @@ fn a_document_that_cannot_be_cancelled_is_refused_with_a_remedy() {
         let message = lake.cancel_fails(&[number], date);
         assert!(message.contains(expected), "{number}: {message}");
     };
-    fails("INV-2026-00001", "2026-11-20", "would be the same: correct the accounts file");
+    fails("INV-2026-00001", "2026-11-20", "would be the same: correct the accounts file or `[seller]`");
     lake.set_accounts(account("Acme SARL", FRENCH));
     fails("INV-2026-00007", "2026-11-20", "did you mean `INV-2026-00001`?");
     fails("DRAFT-2026-10-387791", "2026-11-20", "A draft is not issued: correct the accounts file and run again");
