@@ -10,7 +10,9 @@
 //! | increase | lines on the next invoice or a separate invoice, by `charge_increases_as` of the configuration |
 //! | decrease | a credit note, or lines on the next invoice if the payer has no issued document |
 //!
-//! An account or project that ended has no next invoice, so an increase is a separate invoice.
+//! An account or project that ended has no next invoice, so each difference is a document of its own. The present
+//! accounts file decides whether a later month still invoices the account with the same VAT id, country, currency and
+//! seller.
 //!
 //! The sign of the total with tax determines the row. If lines with several tax rates change, this total can be
 //! negative although the total without tax is positive.
@@ -251,14 +253,16 @@ pub(super) async fn difference_without(
         let due = AmountDue::of(changed, before, &treatments)?;
         let original = originals.get(payer);
         let is_decrease = due.with_tax < Amount::ZERO;
+        let has_next_invoice =
+            !context.without_next_invoice.contains(&payer.account_id) && !has_ended(payer, &drafted_header)?;
         let is_carried_forward = match corrected {
             Corrected::Account { .. } => false,
-            Corrected::Period if is_decrease => original.is_none(),
+            Corrected::Period if is_decrease => original.is_none() && has_next_invoice,
             Corrected::Period => {
                 // The last document of a payer decides whether its amounts are written off, so this needs a document.
                 context.config.closing.charge_increases_as == ChargeIncreasesAs::NextInvoice
                     && !written_off.contains(payer)
-                    && !has_ended(payer, &drafted_header)?
+                    && has_next_invoice
             }
         };
         let number = if is_carried_forward { carried_forward.next(payer) } else { drafts.next(&payer.draft_key()) };

@@ -448,6 +448,9 @@ impl<'a> DraftContext<'a> {
             lines.push(self.line(charge, buyer)?);
         }
         lines.sort_by(|left, right| left.project_id.cmp(&right.project_id));
+        self.tax(buyer, &mut lines)?;
+        // A line that is brought forward keeps the taxes of its own supply. The earlier document was issued or drafted
+        // with the buyer's data of that time, so present data cannot suspend the account because of these taxes.
         let mut brought_forward = Amount::ZERO;
         for earlier in balances.brought_forward(buyer.account_id, buyer.account_name.is_some(), project.as_deref()) {
             if earlier.currency != buyer.currency.code() {
@@ -460,7 +463,6 @@ impl<'a> DraftContext<'a> {
             brought_forward = brought_forward.checked_add(earlier.amount).ok_or(Error::AMOUNT_OVERFLOW)?;
             lines.extend(earlier.lines.iter().cloned());
         }
-        self.tax(buyer, &mut lines)?;
         let names = charges.first().map(|charge| charge.row.optional_text("project_name")).transpose()?.flatten();
         Ok(InvoiceBuilder {
             project_name: names.map(str::to_owned),
@@ -642,8 +644,7 @@ impl<'a> DraftContext<'a> {
             owner,
         )?;
         let treatments = treatments.map_err(DraftError::Suspended)?;
-        // A line that is brought forward keeps the tax treatment of the earlier document.
-        for (line, treatment) in lines.iter_mut().zip(treatments).filter(|(line, _)| line.reference.is_none()) {
+        for (line, treatment) in lines.iter_mut().zip(treatments) {
             line.tax = treatment;
         }
         for line in lines.iter() {

@@ -171,8 +171,11 @@ async fn report_corrections(
     mode: Mode,
     intake: IntakeSummary,
 ) -> Result<Summary, Error> {
+    let present = Arc::clone(&environment.config);
     let (environment, context) = correct::by_the_close(environment, period, mode)?;
     correct::refuse_another_program(&environment, &context, &transaction).await?;
+    let accounts = correct::without_next_invoice(&present.accounts, &context, &transaction);
+    let context = context.with_separate_corrections(accounts);
     let mut dry_run = transaction.dry_run(&environment)?;
     drop(transaction);
     let changes = correct::difference(&context, &mut dry_run, catalog, ChangeCause::Usage).await?.changes;

@@ -116,15 +116,15 @@ async fn context_of_close(
     let context = match &mode {
         Mode::Draft { .. } => Context::new(environment, period, mode),
         Mode::Correct { .. } | Mode::Restate { .. } => {
-            let (environment, context) = correct::by_the_close(environment, period, mode)?;
-            correct::refuse_another_program(&environment, &context, transaction).await?;
-            context
+            let (of_close, context) = correct::by_the_close(environment, period, mode)?;
+            correct::refuse_another_program(&of_close, &context, transaction).await?;
+            let accounts = correct::without_next_invoice(&environment.config.accounts, &context, transaction);
+            context.with_separate_corrections(accounts)
         }
     };
     context.at_chosen_tax_point(closing.tax_point)
 }
 
-/// Issues documents, and commits them if there is anything new.
 /// Refuses a tax point outside of the period and the days until the issue date. Tax is due with the supply, at the
 /// latest with the invoice.
 fn refuse_tax_point(period: BillingPeriod, issue_date: Date, tax_point: Date) -> Result<(), Error> {
@@ -135,6 +135,7 @@ fn refuse_tax_point(period: BillingPeriod, issue_date: Date, tax_point: Date) ->
     Err(Error::Closing(ClosingError::TaxPointOutside { period, tax_point, first, issue_date }))
 }
 
+/// Issues documents, and commits them if there is anything new.
 pub(super) async fn issue_and_commit(
     context: &Context,
     transaction: &mut Transaction,
@@ -276,6 +277,7 @@ async fn number_documents(
         None => None,
     };
     record_totals(context, transaction, closing, cause);
+    correct::record_without_next_invoice(context, transaction, &changes);
     let issue = closing::number(context, transaction, issued, closing.issue_date).await?;
     Ok(Some(NumberedDocuments { issue, skipped, changes }))
 }

@@ -2,16 +2,19 @@
 
 use crate::catalog::stored::read_catalog;
 use crate::closing::reason;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalog::streams::Catalog;
 use crate::closing::correction::{self, ChangeCause, Correction, LineDifferences};
 use crate::error::{ClosingError, Error};
+use crate::model::account::{Account, Accounts};
 use crate::model::close_blocker::CloseDecision;
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
-use crate::run::{Context, Environment, Mode, PROGRAM_VERSION, Transaction, usage_of};
-use crate::storage::Commit;
+use crate::model::summary::Change;
+use crate::run::{Context, Environment, Mode, PROGRAM_VERSION, Transaction, final_invoices, usage_of};
+use crate::storage::{Commit, CommitKind};
 use crate::{closing, invoicing, load, rating};
 
 /// The environment with the configuration, accounts and rules that a commit recorded, in place of the current inputs.
@@ -36,6 +39,54 @@ pub(super) fn by_the_close(
     };
     let context = Context::new(&environment, period, mode);
     Ok((environment, context))
+}
+
+/// The name under which the control totals of a correction contain its accounts without a next invoice.
+const WITHOUT_NEXT_INVOICE: &str = "without_next_invoice";
+
+/// The accounts of a closed period that no invoice of a later month can charge. The account ended and its last month
+/// has its documents, or the accounts file no longer contains it. Or the buyer, the seller or the currency changed: an
+/// invoice to the present VAT id cannot charge a supply to the former one.
+pub(super) fn without_next_invoice(
+    present: &Accounts,
+    context: &Context,
+    transaction: &Transaction,
+) -> BTreeSet<String> {
+    let has_next_invoice = |former: &&Account| {
+        present.get(&former.id).is_some_and(|now| {
+            let is_same_buyer = now.vat_id == former.vat_id && now.country == former.country && !now.internal;
+            let is_same_seller = now.parent == former.parent && now.currency == former.currency;
+            is_same_buyer && is_same_seller && has_later_invoice(now, context.period, transaction)
+        })
+    };
+    let accounts = context.config.accounts.accounts.iter();
+    accounts.filter(|former| !has_next_invoice(former)).map(|former| former.id.clone()).collect()
+}
+
+/// Whether a later open month invoices an account.
+fn has_later_invoice(account: &Account, period: BillingPeriod, transaction: &Transaction) -> bool {
+    let Some(last_day) = account.valid_to.and_then(|end| end.yesterday().ok()) else { return true };
+    let last = BillingPeriod::of(last_day);
+    let name = last.to_string();
+    last.start() > period.start()
+        && transaction.snapshot.last(CommitKind::Close, &name).is_none()
+        && !final_invoices(&transaction.snapshot, &name).contains_key(&account.id)
+}
+
+/// Records the accounts of a correction without a next invoice. A reproduction does not read the accounts file.
+pub(super) fn record_without_next_invoice(context: &Context, transaction: &mut Transaction, changes: &[Change]) {
+    let of_changes: BTreeSet<&str> = changes.iter().map(|change| change.account_id.as_str()).collect();
+    let accounts = context.without_next_invoice.iter().map(String::as_str);
+    let recorded: Vec<&str> = accounts.filter(|account| of_changes.contains(account)).collect();
+    if !recorded.is_empty() {
+        transaction.totals.insert(WITHOUT_NEXT_INVOICE.to_owned(), recorded.join("\n"));
+    }
+}
+
+/// The accounts without a next invoice that a commit recorded.
+pub(super) fn recorded_without_next_invoice(commit: &Commit) -> BTreeSet<String> {
+    let recorded = commit.totals.get(WITHOUT_NEXT_INVOICE).map(String::as_str).unwrap_or_default();
+    recorded.lines().map(str::to_owned).collect()
 }
 
 /// Rates and drafts a closed period, and compares the drafts with the issued documents.

@@ -49,7 +49,7 @@ pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) 
             } else if correct::is_restatement(&entry) {
                 issue_restatement(&environment, &lake, &mut dry_run, period, &entry, &closing).await?
             } else {
-                issue_close(&environment, &mut dry_run, period, &closing).await?
+                issue_close(&environment, &mut dry_run, period, &entry, &closing).await?
             }
         }
         _ => draft(&environment, &mut dry_run, period).await?,
@@ -75,11 +75,13 @@ async fn issue_close(
     environment: &Environment,
     dry_run: &mut Transaction,
     period: BillingPeriod,
+    entry: &Commit,
     closing: &CloseOptions,
 ) -> Result<Context, Error> {
     let catalog = read_catalog(dry_run).await?;
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, period).await?;
     let context = Context::new(environment, period, mode);
+    let context = context.with_separate_corrections(correct::recorded_without_next_invoice(entry));
     let context = match &closing.account {
         Some(account) => final_invoice::context(context, account, closing.issue_date, closing.tax_point)?,
         None => context.at_chosen_tax_point(closing.tax_point)?,
@@ -109,6 +111,7 @@ async fn issue_restatement(
     };
     let context = Context::new(environment, period, restate::restatement(Arc::clone(&closed)));
     let context = context.at_chosen_tax_point(closing.tax_point)?;
+    let context = context.with_separate_corrections(correct::recorded_without_next_invoice(entry));
     metering::restate(environment, dry_run, &mut catalog, period, &closed).await?;
     issue(&context, dry_run, &catalog, closing, Documents::All, ChangeCause::Rules(&by_usage)).await?;
     Ok(context)

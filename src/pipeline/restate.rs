@@ -37,6 +37,8 @@ pub async fn restate(
             by_the_close.closed().ok_or(Error::Closing(ClosingError::NotClosed { period: period.to_string() }))?,
         );
         let context = Context::new(&environment, period, restatement(Arc::clone(&closed)));
+        let accounts = correct::without_next_invoice(&environment.config.accounts, &context, &transaction);
+        let context = context.with_separate_corrections(accounts);
         // Changes that usage alone causes get another reason than changes that rules or a newer version cause.
         let by_usage = {
             let (environment, context) = correct::by_the_close(&environment, period, by_the_close)?;

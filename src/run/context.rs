@@ -1,6 +1,6 @@
 //! The immutable inputs of stages: the environment of a command, and the context of a period.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -86,6 +86,8 @@ pub struct Context {
     pub tax_points: BTreeMap<String, Date>,
     /// The account whose final documents are issued; `None` if the documents of all payers are issued or drafted.
     pub account: Option<String>,
+    /// The accounts whose corrections are documents of their own, because no next invoice can charge them.
+    pub without_next_invoice: BTreeSet<String>,
     calendar: Calendar,
 }
 
@@ -101,6 +103,7 @@ impl Context {
             tax_point: tax_point.unwrap_or(period.last_day()),
             tax_points: mode.tax_points(),
             account: None,
+            without_next_invoice: BTreeSet::new(),
             mode,
         }
     }
@@ -108,6 +111,11 @@ impl Context {
     /// This context with another tax point.
     pub fn at_tax_point(self, tax_point: Date) -> Self {
         Self { tax_point, ..self }
+    }
+
+    /// This context with the accounts whose corrections are documents of their own.
+    pub fn with_separate_corrections(self, without_next_invoice: BTreeSet<String>) -> Self {
+        Self { without_next_invoice, ..self }
     }
 
     /// This context for the final documents of one account, with the tax point of these documents.
@@ -197,10 +205,10 @@ fn inputs(config: &Config, rules: &RuleBook) -> BTreeMap<String, String> {
         let prefixes = format!("{}\n{}", closing.invoice_prefix, closing.credit_note_prefix);
         inputs.insert(REISSUED_PREFIXES.to_owned(), prefixes);
     }
-    inputs
-}
     if let Some(text) =
         serde_json::to_string_pretty(&SellerData::of(config)).ok().filter(|_| closing.has_replaced_seller)
     {
         inputs.insert(REISSUED_SELLER.to_owned(), text);
     }
+    inputs
+}

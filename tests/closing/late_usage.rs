@@ -239,3 +239,42 @@ fn late_usage_of_a_closed_month_is_announced() {
     lake.close(OCTOBER, "2026-11-05");
     assert!(months(&lake).is_null());
 }
+
+/// 10 GB of October arrive late, and cost 1.00. The account left in November, which is closed. So no invoice of a later
+/// month can charge them, and the correction is an invoice of its own.
+#[test]
+fn a_correction_for_an_account_that_left_is_an_invoice_of_its_own() {
+    let lake = lake_with_next_invoice();
+    lake.close(OCTOBER, "2026-11-02");
+    lake.set_accounts(account("valid_to = 2026-11-16"));
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    lake.close(NOVEMBER, "2026-12-01");
+    lake.deliver("late", ["m,a,2026-10-09T10:00:00Z,10,p"]);
+    assert_eq!(lake.run_closed(OCTOBER), ["acme p 1.00 EUR late_usage invoice"]);
+    lake.close(OCTOBER, "2026-12-05");
+    let expected = ["INV-2026-00003 1.2000", "INV-2026-00004 1.2000 INV-2026-00001 late_usage"];
+    assert_eq!(issued(&lake)[2..], expected);
+    lake.deliver("december", ["m,a,2026-12-03T10:00:00Z,10,other"]);
+    lake.run(DECEMBER);
+    let payers: Vec<String> = lake.rows_in("invoice", DECEMBER).iter().map(|row| row["account_id"].clone()).collect();
+    assert_eq!(payers, ["other"], "nothing of October is left for December");
+    assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
+    lake.assert_all_reproduced();
+}
+
+/// The last month of the account decides: an open one charges the correction, unless the account has its final invoice.
+#[test]
+fn the_final_invoice_of_an_account_ends_its_next_invoices() {
+    let lake = lake_with_next_invoice();
+    lake.close(OCTOBER, "2026-11-02");
+    lake.set_accounts(account("valid_to = 2026-11-16"));
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    lake.deliver("late", ["m,a,2026-10-09T10:00:00Z,10,p"]);
+    assert_eq!(lake.run_closed(OCTOBER), ["acme p 1.00 EUR late_usage next invoice"]);
+    lake.close_with(NOVEMBER, "2026-11-16", &["--account", "acme"]);
+    assert_eq!(lake.run_closed(OCTOBER), ["acme p 1.00 EUR late_usage invoice"]);
+    lake.set_accounts(account("").replace("acme", "renamed"));
+    assert_eq!(lake.run_closed(OCTOBER), ["acme p 1.00 EUR late_usage invoice"]);
+    lake.close(OCTOBER, "2026-11-17");
+    lake.assert_all_reproduced();
+}

@@ -1,8 +1,8 @@
 //! Corrections keep the currency, the exchange rate and the taxes of the month that they correct.
 
 use super::{
-    EXCHANGE_RATES, LATE_30, OCTOBER, STORAGE, account, assert_balanced, exchange_rate, issued, lake, prices,
-    storage_tax,
+    EXCHANGE_RATES, LATE_30, NOVEMBER, OCTOBER, STORAGE, account, assert_balanced, exchange_rate, issued, lake,
+    lake_with_next_invoice, prices, storage_tax,
 };
 use crate::test_lake::TestLake;
 
@@ -99,6 +99,108 @@ fn closed_and_corrected(options: &[&str]) -> TestLake {
     assert_balanced(&lake, &[OCTOBER]);
     assert_eq!(lake.assert_all_reproduced(), 2);
     lake
+}
+
+/// The tax groups of a document as `category rate taxable tax`.
+fn groups(lake: &TestLake, number: &str) -> Vec<String> {
+    let columns = ["tax_category", "tax_rate", "taxable_amount", "tax_amount"];
+    let rows = lake.rows_where("tax_breakdown", "invoice_number", number);
+    let mut groups: Vec<String> = rows
+        .iter()
+        .map(|row| columns.map(|name| row[name].strip_suffix("00").unwrap_or(&row[name])).join(" "))
+        .collect();
+    groups.sort();
+    groups
+}
+
+/// VAT is 19 % until October, and 21 % from November on. Late usage of October on the invoice of November has 19 %:
+/// 0.494 of 2.60, rounded to 0.49. The usage of November has 0.21 of 1.00.
+#[test]
+fn late_usage_on_the_next_invoice_has_the_tax_rate_of_its_own_month() {
+    let rate = |id: &str, rate: &str, validity: &str| {
+        format!(
+            "[[tax]]\nid = \"{id}\"\nname = \"VAT\"\ncategory = \"S\"\nrate = \"{rate}\"\n{validity} = 2026-11-01\n"
+        )
+    };
+    let taxes = rate("old", "19", "valid_to") + &rate("new", "21", "valid_from");
+    let lake = lake_with_next_invoice().file("rules/taxes.toml", taxes);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.deliver("late", LATE_30);
+    lake.close(OCTOBER, "2026-11-05");
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    assert!(lake.run(NOVEMBER).suspended_accounts.is_empty());
+    lake.close(NOVEMBER, "2026-12-01");
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 4.3000"]);
+    assert_eq!(groups(&lake, "INV-2026-00003"), ["S 19.00 2.60 0.49", "S 21.00 1.00 0.21"]);
+    assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
+    lake.assert_all_reproduced();
+}
+
+const REVERSE_CHARGE: &str = r#"
+[[tax]]
+id = "reverse-charge"
+name = "VAT"
+profile = "eu-business"
+countries = ["DE"]
+category = "AE"
+exemption_reason = "Reverse charge"
+"#;
+
+/// The keys of a business in Germany that owes the tax.
+const GERMAN_BUSINESS: &str = r#"
+vat_id = "DE123456789"
+vies = { valid = true, checked_on = 2026-09-30 }
+tax_profile = "eu-business"
+"#;
+
+/// The account between October's correction of 2.60 and November's usage of 1.00. Neither change suspends it.
+fn changed_between(october: &str, november: &str) -> TestLake {
+    let german = |more: &str| account(more).replace("FR", "DE");
+    let lake = lake_with_next_invoice().accounts(german(october)).file("rules/taxes.toml", REVERSE_CHARGE);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.deliver("late", LATE_30);
+    assert_eq!(lake.close(OCTOBER, "2026-11-05").changes(), ["acme p 2.60 EUR late_usage next invoice"]);
+    lake.set_accounts(german(november));
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    assert!(lake.run(NOVEMBER).suspended_accounts.is_empty());
+    lake.close(NOVEMBER, "2026-12-01");
+    assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
+    lake.assert_all_reproduced();
+    lake
+}
+
+/// From 20 % to reverse charge: 2.60 with 0.52 of tax, and 1.00.
+#[test]
+fn late_usage_before_reverse_charge_keeps_its_tax() {
+    let lake = changed_between("", GERMAN_BUSINESS);
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 4.1200"]);
+    assert_eq!(groups(&lake, "INV-2026-00003"), ["AE 0.00 1.00 0.00", "S 20.00 2.60 0.52"]);
+}
+
+/// From reverse charge to 20 %: 2.60, and 1.00 with 0.20 of tax. The profile has no tax and the account has no VAT id
+/// any more, which concerns new usage only.
+#[test]
+fn late_usage_under_reverse_charge_does_not_suspend_an_account_without_a_vat_id() {
+    let lake = changed_between(GERMAN_BUSINESS, "");
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 3.8000"]);
+    assert_eq!(groups(&lake, "INV-2026-00003"), ["AE 0.00 2.60 0.00", "S 20.00 1.00 0.20"]);
+}
+
+/// The VAT id changed before the correction. An invoice with the new VAT id cannot charge a supply to the old one, so
+/// the correction is an invoice of its own, with the data of October.
+#[test]
+fn late_usage_of_another_vat_id_is_an_invoice_of_its_own() {
+    let german = |more: &str| account(more).replace("FR", "DE");
+    let lake = lake_with_next_invoice().accounts(german(GERMAN_BUSINESS)).file("rules/taxes.toml", REVERSE_CHARGE);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.set_accounts(german(&GERMAN_BUSINESS.replace("DE123456789", "DE123456788")));
+    lake.deliver("late", LATE_30);
+    assert_eq!(lake.run_closed(OCTOBER), ["acme p 2.60 EUR late_usage invoice"]);
+    lake.close(OCTOBER, "2026-11-05");
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 2.6000 INV-2026-00001 late_usage"]);
+    assert!(lake.document(OCTOBER, "acme/INV-2026-00003.json").contains(r#""vat_id": "DE123456789""#));
+    assert_balanced(&lake, &[OCTOBER]);
+    lake.assert_all_reproduced();
 }
 
 const TAX_POINT: &str = "<dt>Tax point</dt>";
