@@ -12,8 +12,8 @@
 --         subject          TEXT
 --         item_count       BIGINT
 --         item_limit       BIGINT
---         cost             TEXT              unrounded
---         currency         TEXT
+--         cost             TEXT              unrounded, in doubt; several are separated by semicolons
+--         currency         TEXT              of each cost
 --         detail           TEXT
 --
 -- An issue without an overridden blocker has one row.

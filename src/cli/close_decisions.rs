@@ -22,7 +22,8 @@ pub(super) fn print(printer: &Printer, decisions: &[CloseDecision]) {
     for decision in decisions {
         for blocker in &decision.overridden_blockers {
             let count = blocker.count.map(|count| count.to_string()).unwrap_or_default();
-            let cost = blocker.amount.iter().chain(&blocker.currency).map(String::as_str).collect::<Vec<_>>().join(" ");
+            let costs = blocker.costs.iter().map(|cost| format!("{} {}", cost.amount, cost.currency));
+            let cost = costs.collect::<Vec<_>>().join(", ");
             let kind = blocker.kind.name().replace('_', " ");
             rows.push(vec![commit(decision), kind, count, cost, blocker.detail.clone()]);
         }

@@ -53,18 +53,7 @@ pub async fn find_close_blockers(
         blockers.push(blocker.counted(unrated).above(limits.max_unrated));
     }
     left_out(context, transaction, limits.max_rejected, &mut blockers).await?;
-    let suspended = transaction.read("suspended_account", |file| file.partition == period).await?;
-    for row in rows::each(&suspended) {
-        let account_id = row.text("account_id")?;
-        if !scope.contains(account_id) {
-            continue;
-        }
-        let detail = format!("the account `{account_id}` is suspended: {}", row.text("detail")?);
-        let blocker = CloseBlocker::new(BlockerKind::SuspendedAccount, detail).about(account_id);
-        let cost: Cost = row.decimal("contracted_cost")?;
-        let of_cost = |blocker: CloseBlocker, currency| blocker.of_cost(cost.to_text(2), currency);
-        blockers.push(if cost.is_zero() { blocker } else { of_cost(blocker, row.text("price_currency")?) });
-    }
+    suspended_accounts(&scope, transaction, &period, &mut blockers).await?;
     out_of_order(context.period, &scope, transaction, &mut blockers).await?;
     if context.account.is_some() {
         // The usage of a project after the end of its account, or without an account, is not part of a final invoice.
@@ -79,10 +68,48 @@ pub async fn find_close_blockers(
             limits.max_unattributed,
             named.join(", ")
         );
-        let blocker = CloseBlocker::new(BlockerKind::UnassignedUsage, detail);
+        let mut blocker = CloseBlocker::new(BlockerKind::UnassignedUsage, detail);
+        let has_accounts = i64::from(!context.config.accounts.accounts.is_empty());
+        let parameters = Parameters::none().bigint("has_accounts", has_accounts);
+        for row in rows::each(&transaction.session.run("closing/unassigned_cost", parameters).await?) {
+            let cost: Cost = row.decimal("contracted_cost")?;
+            blocker = blocker.of_cost(cost.to_text(2), row.text("price_currency")?);
+        }
         blockers.push(blocker.counted(unassigned_projects.len() as u64).above(limits.max_unattributed));
     }
     Ok(blockers)
+}
+
+/// Adds a blocker for each suspended account, with all reasons and the cost of its usage in each currency.
+async fn suspended_accounts(
+    scope: &Scope,
+    transaction: &Transaction,
+    period: &str,
+    blockers: &mut Vec<CloseBlocker>,
+) -> Result<(), Error> {
+    let suspended = transaction.read("suspended_account", |file| file.partition == period).await?;
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut costs: BTreeMap<&str, Vec<(Cost, &str)>> = BTreeMap::new();
+    for row in rows::each(&suspended) {
+        let account_id = row.text("account_id")?;
+        if !scope.contains(account_id) {
+            continue;
+        }
+        let (of_account, detail) = (reasons.entry(account_id).or_default(), row.text("detail")?);
+        if !of_account.contains(&detail) {
+            of_account.push(detail);
+        }
+        let cost: Cost = row.decimal("contracted_cost")?;
+        let one = (cost, row.text("price_currency")?);
+        costs.entry(account_id).or_default().extend(Some(one).filter(|_| !cost.is_zero()));
+    }
+    for (account_id, details) in reasons {
+        let detail = format!("the account `{account_id}` is suspended: {}", details.join("; "));
+        let blocker = CloseBlocker::new(BlockerKind::SuspendedAccount, detail).about(account_id);
+        let of_account = costs.remove(account_id).unwrap_or_default().into_iter();
+        blockers.push(of_account.fold(blocker, |blocker, (cost, currency)| blocker.of_cost(cost.to_text(2), currency)));
+    }
+    Ok(())
 }
 
 /// Adds a blocker if the period has neither usage nor documents, although the lake has usage of other periods.

@@ -19,7 +19,7 @@ use super::sheet::{Content, Sheet};
 use super::usage_report_page::reason_text;
 use crate::error::Error;
 use crate::export::csv::{self, Places};
-use crate::model::close_blocker::CloseDecision;
+use crate::model::close_blocker::{BlockerCost, CloseBlocker, CloseDecision};
 use crate::model::issue::Issue;
 use crate::model::money::{Amount, Cost, Decimal, Quantity, places_of, places_of_code};
 use crate::model::period::date_of;
@@ -222,6 +222,13 @@ fn decision_rows(decisions: &[CloseDecision]) -> Result<RecordBatch, Error> {
             rows.push((issue, 1, decision, None));
         }
     }
+    let costs = |pick: fn(&BlockerCost) -> &str| -> ArrayRef {
+        let of_blocker = |blocker: &CloseBlocker| -> Option<String> {
+            let texts: Vec<&str> = blocker.costs.iter().map(pick).collect();
+            (!texts.is_empty()).then(|| texts.join("; "))
+        };
+        Arc::new(StringArray::from_iter(rows.iter().map(|row| row.3.and_then(of_blocker))))
+    };
     let limit = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0))),
@@ -237,8 +244,8 @@ fn decision_rows(decisions: &[CloseDecision]) -> Result<RecordBatch, Error> {
         Arc::new(StringArray::from_iter(rows.iter().map(|row| row.3.and_then(|blocker| blocker.subject.as_deref())))),
         Arc::new(Int64Array::from_iter(rows.iter().map(|row| limit(row.3.and_then(|blocker| blocker.count))))),
         Arc::new(Int64Array::from_iter(rows.iter().map(|row| limit(row.3.and_then(|blocker| blocker.limit))))),
-        Arc::new(StringArray::from_iter(rows.iter().map(|row| row.3.and_then(|blocker| blocker.amount.as_deref())))),
-        Arc::new(StringArray::from_iter(rows.iter().map(|row| row.3.and_then(|blocker| blocker.currency.as_deref())))),
+        costs(|cost| &cost.amount),
+        costs(|cost| &cost.currency),
         Arc::new(StringArray::from_iter(rows.iter().map(|row| row.3.map(|blocker| blocker.detail.as_str())))),
     ];
     rows::batch(statement("report/close_decision")?, columns)

@@ -68,13 +68,20 @@ pub struct CloseBlocker {
     /// The limit of `[closing]` that the count exceeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// The unrounded cost that is not billed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amount: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
+    /// The costs in doubt, one for each currency.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<BlockerCost>,
     /// The blocker as a sentence.
     pub detail: String,
+}
+
+/// A cost before tax that a blocker concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockerCost {
+    /// The unrounded cost of usage, or the difference of a document.
+    pub amount: String,
+    pub currency: String,
 }
 
 /// The operator's decisions about one issue of documents.
@@ -111,7 +118,7 @@ impl CloseDecision {
 
 impl CloseBlocker {
     pub fn new(kind: BlockerKind, detail: String) -> Self {
-        Self { kind, subject: None, count: None, limit: None, amount: None, currency: None, detail }
+        Self { kind, subject: None, count: None, limit: None, costs: Vec::new(), detail }
     }
 
     pub fn about(self, subject: impl Into<String>) -> Self {
@@ -126,8 +133,9 @@ impl CloseBlocker {
         Self { limit: Some(limit), ..self }
     }
 
-    /// This blocker with an unrounded cost that is not billed.
-    pub fn of_cost(self, amount: String, currency: &str) -> Self {
-        Self { amount: Some(amount), currency: Some(currency.to_owned()), ..self }
+    /// This blocker with one more cost.
+    pub fn of_cost(mut self, amount: String, currency: &str) -> Self {
+        self.costs.push(BlockerCost { amount, currency: currency.to_owned() });
+        self
     }
 }

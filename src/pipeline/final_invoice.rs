@@ -99,7 +99,7 @@ pub(super) fn changed_by_rules(changes: &[Change]) -> Vec<CloseBlocker> {
             "the rules changed since the final invoice of `{account_id}`{project}, and the difference is {net_amount} \
              {currency}: limit the change with `valid_from` or to other accounts; --force issues the difference"
         );
-        CloseBlocker::new(BlockerKind::ChangedRule, detail).about(account_id)
+        CloseBlocker::new(BlockerKind::ChangedRule, detail).about(account_id).of_cost(net_amount.clone(), currency)
     };
     by_rules.map(text).collect()
 }

@@ -59,9 +59,45 @@ fn every_blocker_is_listed_and_force_records_it_in_the_commit() {
         "missing_usage table 1",
         "unrated_usage 1 of 0",
         "rejected_record 1 of 0",
-        "unassigned_usage 2 of 0",
+        // 1 GB of `stranger` and 1 GB without a project.
+        "unassigned_usage 2 of 0 0.20 EUR",
     ];
     assert_eq!(kinds, expected, "{blockers:?}");
+    lake.assert_all_reproduced();
+}
+
+/// An account without a country and with an invalid VAT id uses 30 GB for 3.00 EUR and 2 GB for 4.00 USD.
+#[test]
+fn a_suspended_account_with_two_currencies_is_one_blocker() {
+    let in_dollars = r#"
+        [[meter]]
+        name = "n"
+        aggregation = "sum"
+        unit = "GB"
+
+        [[rule]]
+        id = "s"
+        meter = "n"
+        sku = "STORAGE"
+        service = "Storage"
+        currency = "USD"
+        unit_price = "2.00"
+        "#;
+    let accounts = "[[account]]\nid = \"S\"\nname = \"S\"\nvat_id = \"FR1\"\nprojects = [\"p\"]\n";
+    let lake = TestLake::new().accounts(accounts).rules(prices("0.10", "0.08") + in_dollars);
+    lake.deliver("usage", ["m,a,2026-10-01T10:00:00Z,30,p", "n,a,2026-10-01T10:00:00Z,2,p"]);
+    lake.close_by_force(OCTOBER, "2026-11-02");
+    assert_eq!(lake.rows("suspended_account").len(), 3, "one reason in two currencies, and the other reason");
+    let blockers = lake.overridden_blockers(lake.last_close(OCTOBER));
+    assert_eq!(blockers.len(), 1, "{blockers:?}");
+    let (facts, detail) = blockers[0].split_once(": ").unwrap();
+    assert_eq!(facts, "suspended_account S 3.00 EUR 4.00 USD");
+    assert!(detail.contains("it has no country; ") || detail.ends_with("; it has no country"), "{detail}");
+    let page = lake.document(OCTOBER, "month-end/pack.html");
+    assert!(page.contains("cost: 3.00 EUR, 4.00 USD"), "{page}");
+    assert!(lake.succeeds(&["status"]).contains("3.00 EUR, 4.00 USD"));
+    let decisions = &lake.csv_document(OCTOBER, "month-end/decisions.csv")[0];
+    assert_eq!(["cost", "currency"].map(|name| &*decisions[name]), ["3.00; 4.00", "EUR; USD"]);
     lake.assert_all_reproduced();
 }
 

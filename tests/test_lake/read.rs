@@ -71,7 +71,7 @@ impl TestLake {
             words.extend(blocker.subject.clone());
             words.extend(blocker.count.map(|count| count.to_string()));
             words.extend(blocker.limit.map(|limit| format!("of {limit}")));
-            words.extend(blocker.amount.iter().chain(&blocker.currency).cloned());
+            words.extend(blocker.costs.iter().flat_map(|cost| [cost.amount.clone(), cost.currency.clone()]));
             format!("{}: {}", words.join(" "), blocker.detail)
         };
         blockers.iter().map(text).collect()
