@@ -12,6 +12,7 @@
 //! | `signed` | meters with negative records: refunds in the month, below zero, and after the close |
 //! | `sums` | all documents of a month together: net amounts, taxes and totals of one invoice |
 //! | `cancellations` | cancelled documents and the invoices that replace them: `conto cancel` |
+//! | `chain` | random sequences of all corrections: sums, chain, audit and reproduction |
 //! | `restatements` | changed rules, accounts, sellers and programs: `conto restate` |
 //! | `committed_inputs` | the inputs that a close records: reproduction of every commit, branding, explanations |
 //! | `sign_off` | approvals, forced closes, `--dry-run` and the month-end pack |
@@ -19,6 +20,7 @@
 
 mod blockers;
 mod cancellations;
+mod chain;
 mod committed_inputs;
 mod credits;
 mod final_invoices;

@@ -45,7 +45,16 @@ fn german(vat_id: &str) -> String {
     )
 }
 
-fn account(name: &str, keys: &str) -> String {
+/// The prices of a GB in cents, and the rules with one of them.
+pub(super) fn price_of(index: usize) -> i64 {
+    [10, 12, 7][index]
+}
+
+pub(super) fn rules_at(index: usize) -> String {
+    RULES.replace("0.10", &format!("0.{:02}", price_of(index)))
+}
+
+pub(super) fn account(name: &str, keys: &str) -> String {
     format!("[[account]]\nid = \"acme\"\nname = \"{name}\"\nprojects = [\"p\", \"q\"]\n{keys}\n")
 }
 
@@ -58,7 +67,7 @@ fn lake_with_next_invoice(account: impl AsRef<str>) -> TestLake {
     TestLake::new().config(r#"invoice_per = "account""#).accounts(account).rules(RULES).usage(USAGE)
 }
 
-const FRENCH: &str = r#"country = "FR""#;
+pub(super) const FRENCH: &str = r#"country = "FR""#;
 
 /// Asserts that the month has no difference to its documents, and that every law of the books and every commit holds.
 #[track_caller]
@@ -100,26 +109,17 @@ fn a_wrong_vat_id_is_cancelled_and_issued_again() {
     assert_settled(&lake, &[OCTOBER]);
     let journal = lake.export_journal(OCTOBER, "csv");
     assert_eq!(journal.matches("CN-2026-00001").count(), journal.matches("INV-2026-00001").count(), "{journal}");
+    // Each document is posted on its issue date.
+    let journal = lake.export_journal(OCTOBER, "hledger");
+    for header in ["02 * (INV-2026-00001)", "20 * (CN-2026-00001)", "20 * (INV-2026-00002)"] {
+        assert!(journal.contains(&format!("\n2026-11-{header} acme\n")), "no {header} in {journal}");
+    }
     let explained = lake.explain("CN-2026-00001/1");
     assert!(explained.contains("corrects 2026-10 (INV-2026-00001): cancelled"), "{explained}");
     // The present data are those of the new invoice, so a restatement changes nothing.
     lake.propose_restatement(OCTOBER).assert_nothing_due();
 }
 
-/// The documents name each other and the reason. The credit note has the data of the cancelled invoice.
-#[test]
-fn the_documents_of_a_cancellation_name_each_other() {
-    // Each document is posted on its issue date.
-    let journal = lake.export_journal(OCTOBER, "hledger");
-    for header in ["02 * (INV-2026-00001)", "20 * (CN-2026-00001)", "20 * (INV-2026-00002)"] {
-        assert!(journal.contains(&format!("\n2026-11-{header} acme\n")), "no {header} in {journal}");
-    }
-    let keys = |street: &str, more: &str| format!("{FRENCH}\naddress = [\"{street}\"]\npurchase_order = \"{more}\"");
-    let lake = lake(account("Acme", &keys("1 rue A", "PO-1")));
-    lake.close(OCTOBER, "2026-11-02");
-    lake.set_accounts(account("Acme SARL", &keys("2 rue B", "PO-2")));
-    lake.cancel(&["INV-2026-00001"], "2026-11-20");
-    let json = |name: &str| -> serde_json::Value {
 /// The members of the seller on a document.
 fn seller(lake: &TestLake, name: &str) -> [String; 3] {
     let json: serde_json::Value = serde_json::from_str(&lake.document(OCTOBER, &format!("acme/{name}.json"))).unwrap();
@@ -274,6 +274,15 @@ fn a_credit_note_that_corrects_no_document_is_cancelled_by_an_invoice() {
     assert_settled(&lake, &[OCTOBER]);
 }
 
+/// The documents name each other and the reason. The credit note has the data of the cancelled invoice.
+#[test]
+fn the_documents_of_a_cancellation_name_each_other() {
+    let keys = |street: &str, more: &str| format!("{FRENCH}\naddress = [\"{street}\"]\npurchase_order = \"{more}\"");
+    let lake = lake(account("Acme", &keys("1 rue A", "PO-1")));
+    lake.close(OCTOBER, "2026-11-02");
+    lake.set_accounts(account("Acme SARL", &keys("2 rue B", "PO-2")));
+    lake.cancel(&["INV-2026-00001"], "2026-11-20");
+    let json = |name: &str| -> serde_json::Value {
         serde_json::from_str(&lake.document(OCTOBER, &format!("acme/{name}.json"))).unwrap()
     };
     let (note, invoice) = (json("CN-2026-00001"), json("INV-2026-00002"));

@@ -39,7 +39,10 @@ fn a_forced_close_and_its_approval_are_visible_everywhere() {
         {
             "commit": 1, "period": OCTOBER, "issue_date": "2026-11-02", "cause": "close",
             "approved_by": "A. Meyer", "reasons": ["a trial <of> stranger"],
-            "overridden_blockers": [{ "kind": "unassigned_usage", "count": 1, "limit": 0, "detail": blocker }],
+            "overridden_blockers": [{
+                "kind": "unassigned_usage", "count": 1, "limit": 0, "detail": blocker,
+                "costs": [{ "amount": "0.10", "currency": "EUR" }],
+            }],
         },
         {
             "commit": 3, "period": OCTOBER, "issue_date": "2026-11-03", "cause": "late_usage",
