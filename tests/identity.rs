@@ -416,6 +416,83 @@ fn a_record_of_a_closed_month_is_retracted_by_a_credit_note() {
     lake.assert_all_reproduced();
 }
 
+/// An event with the lists of two apps, each with the measures of a machine. The meter accepts negative records.
+fn event_of_lists(id: &str, apps: &[&[i32]]) -> String {
+    let measures = |measures: &&[i32]| -> serde_json::Value {
+        let measure = |quantity: &i32| serde_json::json!({ "n": "m", "q": quantity });
+        serde_json::json!({ "machine": "a", "measures": measures.iter().map(measure).collect::<Vec<_>>() })
+    };
+    let apps: Vec<serde_json::Value> = apps.iter().map(measures).collect();
+    let event = serde_json::json!({
+        "specversion": "1.0", "id": id, "source": "gateway-1", "type": "usage", "time": "2026-10-05T10:00:00Z",
+        "subject": "p", "data": { "apps": apps },
+    });
+    format!("{event}\n")
+}
+
+/// The event `e` has 1 + 2 in the first app and 4 in the second, the event `e[0]` has 8, and the event `c` corrects
+/// with -16 - 32: 15 - 48 = -33. The id `e[0]` retracts the first app of `e` and the event `e[0]`: 4 - 48 = -44. The
+/// id `c` retracts both corrections: 4.
+#[test]
+fn the_id_of_an_event_retracts_all_records_of_its_lists_and_positions_retract_some() {
+    let source = r#"
+        [[source]]
+        name = "events"
+        format = "cloudevents"
+        path = "usage/*.events"
+        columns = { meter = "apps[].measures[].n", quantity = "apps[].measures[].q", resource_id = "apps[].machine" }
+        "#;
+    let lake = TestLake::of_one_rule("aggregation = \"sum\"\nsigned = true", r#"unit_price = "1""#).config(source);
+    let all = event_of_lists("e", &[&[1, 2], &[4]])
+        + &event_of_lists("e[0]", &[&[8]])
+        + &event_of_lists("c", &[&[-16], &[-32]]);
+    lake.put("usage/1.events", &all);
+    lake.run(OCTOBER);
+    assert_eq!(metered(&lake, "m"), "-33");
+    let retract = |id: &str| {
+        let name = ["intake", "retract", "--event-source", "gateway-1", "--record", id, "--reason", "a test"];
+        lake.json(&name)["samples"].as_u64().unwrap()
+    };
+    assert_eq!((retract("e[0]"), metered(&lake, "m")), (3, "-44".to_owned()));
+    assert_eq!((retract("c"), metered(&lake, "m")), (2, "4".to_owned()));
+    // The records stay retracted in another file.
+    lake.put("usage/2.events", format!("{all}\n"));
+    lake.run(OCTOBER);
+    assert_eq!(metered(&lake, "m"), "4");
+    assert_eq!(outcomes(&lake), files([("1.events", [1, 0, 0, 5]), ("2.events", [0, 1, 0, 5])]));
+    assert_eq!((retract("e[1][0]"), metered(&lake, "m")), (1, "0".to_owned()));
+    lake.fails(2, &["intake", "retract", "--event-source", "gateway-1", "--record", "e[1]", "--reason", "a test"]);
+    lake.assert_audited(&[OCTOBER]);
+    lake.assert_all_reproduced();
+}
+
+/// A row of a JSON file has two measures of 1 and 2 and the id `r`. Another row has the id `r[0]` and 4. The id `r`
+/// retracts the measures of the first row only.
+#[test]
+fn the_id_of_a_record_retracts_the_elements_of_its_list() {
+    let source = r#"
+        [[source]]
+        name = "rows"
+        format = "json"
+        path = "usage/*.jsonl"
+        select = '''
+        SELECT 'm' AS meter, 'a' AS resource_id, 'p' AS project_id, '2026-10-05T10:00:00Z' AS measured_at,
+               "q[]" AS quantity, id AS record_id
+        FROM source
+        '''
+        "#;
+    let lake = TestLake::of_one_rule(r#"aggregation = "sum""#, r#"unit_price = "1""#).config(source);
+    lake.put(
+        "usage/1.jsonl",
+        "{\"id\": \"r\", \"q\": [1, 2]}\n{\"id\": \"r[0]\", \"q\": 4}\n{\"id\": \"r[0]\", \"q\": [4]}\n",
+    );
+    lake.run(OCTOBER);
+    assert_eq!(metered(&lake, "m"), "7");
+    assert_eq!(lake.column("rejected_record", "detail"), ["the `q` is a number, expected a list"]);
+    lake.json(&["intake", "retract", "--record", "r", "--reason", "a test"]);
+    assert_eq!(metered(&lake, "m"), "4");
+}
+
 /// The deliveries of a file: the id of each event, and its time in minutes after the id's first time.
 type Deliveries = Vec<(usize, i64)>;
 

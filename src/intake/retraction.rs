@@ -20,11 +20,12 @@ use crate::intake::deduplicate::repeated_events::EventTimes;
 use crate::intake::deduplicate::retracted_records::RetractedRecord;
 use crate::intake::deduplicate::stored_deliveries::{self, PLACES};
 use crate::intake::deduplicate::successors::{Deliveries, Identity, deliveries_of, successor};
-use crate::intake::formats::id::digest_of_id;
+use crate::intake::formats::id::{digest_of_element, digest_of_id, positions_in};
 use crate::intake::resolve::collector::{Adjustment, text_of_conflict};
 use crate::intake::sample::{Delivery, Sample, samples_of};
 use crate::model::evidence::Evidence;
 use crate::model::identifier::{canonical_id, canonical_text};
+use crate::model::path::Positions;
 use crate::model::period::{DayNumber, day_number};
 use crate::query::statement;
 use crate::rows;
@@ -224,20 +225,49 @@ async fn retract_record(
     Ok(changes)
 }
 
+/// The id of a retracted record. The record may be an element of a list, and it may have elements itself.
+struct RecordId {
+    /// The digest of the whole text.
+    digest: u64,
+    /// For each id that the text can contain: its digest, and the positions after it.
+    wholes: Vec<(u64, Positions)>,
+}
+
+impl RecordId {
+    fn new(text: &str) -> Self {
+        let ends = text.match_indices('[').map(|(end, _)| end).chain([text.len()]);
+        let whole = |end: usize| Some((digest_of_id(&text[..end]), Positions::parse(&text[end..])?));
+        Self { digest: digest_of_id(text), wholes: ends.filter(|end| *end > 0).filter_map(whole).collect() }
+    }
+
+    /// Whether a stored digest is that of the record or of one of its elements. `stored` converts the digest of an id
+    /// to the stored digests.
+    fn matches<const N: usize>(&self, digest: u64, stored: impl Fn(u64) -> [u64; N]) -> bool {
+        let is_element = |(whole, outer): &(u64, Positions)| {
+            positions_in(digest, *whole)
+                .filter(|positions| positions.start_with(outer))
+                .is_some_and(|positions| stored(digest_of_element(*whole, positions)).contains(&digest))
+        };
+        stored(self.digest).contains(&digest) || self.wholes.iter().any(is_element)
+    }
+}
+
 /// Whether a delivery belongs to the record of a subject. Ids are compared in their canonical form.
 fn record_filter(subject: &Subject, catalog: &Catalog) -> Box<dyn Fn(&Sample) -> bool + Send + Sync> {
     match subject {
         Subject::File(_) => Box::new(|_| false),
         Subject::Record { event_source: Some(source), id } => {
-            let digest = digest_of_id(&format!("{} {}", canonical_text(source), canonical_text(id)));
-            let digests = [Evidence::event_digest(digest, true), Evidence::event_digest(digest, false)];
-            Box::new(move |sample| sample.event().is_some() && digests.contains(&sample.record_digest))
+            let id = RecordId::new(&format!("{} {}", canonical_text(source), canonical_text(id)));
+            Box::new(move |sample| {
+                let digests_of = |digest| [true, false].map(|is_additive| Evidence::event_digest(digest, is_additive));
+                sample.event().is_some() && id.matches(sample.record_digest, digests_of)
+            })
         }
         Subject::Record { event_source: None, id } => {
-            let digest = digest_of_id(id);
+            let id = RecordId::new(&canonical_text(id));
             Box::new(move |sample| {
                 let is_stated = matches!(sample.evidence, Evidence::Sampled | Evidence::Reported);
-                is_stated && sample.record_digest == sample.evidence.record_id_digest(digest)
+                is_stated && id.matches(sample.record_digest, |digest| [sample.evidence.record_id_digest(digest)])
             })
         }
         Subject::Instant { meter, resource_id, measured_at } => {

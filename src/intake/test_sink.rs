@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::intake::formats::id::POSITIONS;
 use crate::intake::record::{Measured, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::RecordGroupId;
@@ -65,7 +66,7 @@ impl RecordSink for TestSink {
             resource_id: record.resource_id.to_owned(),
             measured_at: record.measured_at,
             quantity: record.quantity,
-            record_id: record.record_id.map(str::to_owned),
+            record_id: record.record_id.map(|id| id.replace(POSITIONS, "")),
             created_at: record.created_at,
             deleted: record.deleted,
             evidence: record.evidence,

@@ -58,6 +58,26 @@ impl Positions {
         &self.at[..self.count]
     }
 
+    /// The positions in a text such as `[1][0]`. `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut positions = Self::default();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (digits, after) = rest.strip_prefix('[')?.split_once(']')?;
+            let position: u32 = digits.parse().ok()?;
+            if positions.count == MOST_LISTS || position.to_string() != digits {
+                return None;
+            }
+            (positions, rest) = (positions.followed_by(position), after);
+        }
+        Some(positions)
+    }
+
+    /// Whether the first positions are those of an outer element.
+    pub fn start_with(&self, outer: &Self) -> bool {
+        self.as_slice().starts_with(outer.as_slice())
+    }
+
     /// The positions after the first ones, as text: `[1][0]`.
     pub fn after(&self, count: usize) -> String {
         self.as_slice().iter().skip(count).map(|position| format!("[{position}]")).collect()

@@ -10,6 +10,7 @@ use arrow::compute::{cast, nullif, take};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
+use crate::intake::formats::id::POSITIONS;
 use crate::intake::formats::parquet_texts::float_texts;
 use crate::model::identifier::canonical_id;
 use crate::model::path::{self, MOST_LISTS, Path, Positions, Step, element_path};
@@ -35,9 +36,9 @@ impl ElementPlace<'_> {
         match delivered {
             Some(id) => match self.positions.after(self.id_depth) {
                 positions if positions.is_empty() => canonical_id(id),
-                positions => format!("{}{positions}", canonical_id(id)).into(),
+                positions => format!("{}{POSITIONS}{positions}", canonical_id(id)).into(),
             },
-            None => format!("{resource_id} {measured_at}{}", self.positions.after(0)).into(),
+            None => format!("{resource_id} {measured_at}{POSITIONS}{}", self.positions.after(0)).into(),
         }
     }
 
@@ -300,11 +301,11 @@ mod tests {
             positions: positions.into_iter().fold(Positions::default(), Positions::followed_by),
             id_depth,
         };
-        assert_eq!(place([0, 1], 0).record_id(Some("e-1"), "r", 5), "e-1[0][1]");
-        assert_eq!(place([1, 0], 0).record_id(Some("e-1"), "r", 5), "e-1[1][0]");
-        assert_eq!(place([1, 0], 1).record_id(Some("e-1"), "r", 5), "e-1[0]");
+        assert_eq!(place([0, 1], 0).record_id(Some("e-1"), "r", 5), "e-1\u{1f}[0][1]");
+        assert_eq!(place([1, 0], 0).record_id(Some("e-1"), "r", 5), "e-1\u{1f}[1][0]");
+        assert_eq!(place([1, 0], 1).record_id(Some("e-1"), "r", 5), "e-1\u{1f}[0]");
         assert_eq!(place([1, 0], 2).record_id(Some("e-1"), "r", 5), "e-1");
-        assert_eq!(place([1, 0], 2).record_id(None, "r", 5), "r 5[1][0]");
+        assert_eq!(place([1, 0], 2).record_id(None, "r", 5), "r 5\u{1f}[1][0]");
         assert_eq!(place([1, 0], 0).raw(b"{}"), b"m[1].n[0] of {}");
         assert_eq!(place([1, 0], 0).detail("no `quantity`"), "no `quantity`, in `m[1].n[0]`");
     }
