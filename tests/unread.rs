@@ -5,8 +5,10 @@
 //! | --- | --- |
 //! | `inputs.rs` | sources of each format, good files, and every kind of bad file |
 //! | `bucket.rs` | a bucket on loopback whose objects fail |
+//! | `continued.rs` | deliveries that were read before they were complete |
 
 mod bucket;
+mod continued;
 mod inputs;
 
 use std::collections::BTreeSet;

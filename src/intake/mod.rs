@@ -11,6 +11,7 @@ pub mod resolve;
 pub mod retraction;
 pub mod sample;
 pub mod sources;
+pub mod stored_inputs;
 #[cfg(test)]
 mod test_sink;
 #[cfg(test)]
@@ -38,14 +39,15 @@ use crate::intake::deduplicate::successors::{deliveries_of, successor};
 use crate::error::Error;
 use crate::intake::record::IdField;
 use crate::intake::resolve::binding::Bindings;
-use crate::intake::resolve::collector::{
-    Adjustment, ChangedIdsOfFile, Collector, Counts, Labels, RejectedRecord, add_label,
-};
+use crate::intake::resolve::collector::{ChangedIdsOfFile, Collector, Counts, Labels, RejectedRecord, add_label};
 use crate::intake::sample::{Delivery, Sample};
-use crate::intake::sources::discover::{self, IngestedFiles, InputFile};
+use crate::intake::sources::discover::{self, Delivered, IngestedFiles, InputFile};
 use crate::intake::sources::servers;
 use crate::intake::sources::servers::Watermarks;
-use crate::model::period::{Calendar, DayNumber, date_of, day_number};
+use crate::intake::stored_inputs::{
+    adjusted_input_files, cut_files, other_rejections, retention_start, retracted_files,
+};
+use crate::model::period::{DayNumber, date_of};
 use crate::model::rule_book::RuleBook;
 use crate::model::summary::{ChangedIds, IntakeSummary};
 use crate::model::unread_input::UnreadInput;
@@ -98,9 +100,22 @@ pub async fn load(environment: &Environment, transaction: &mut Transaction) -> R
     if files.is_empty() {
         return Ok(ChangedDays { catalog: collector.catalog, summary: unread, ..ChangedDays::default() });
     }
-    let touched = write_samples(environment, transaction, &mut collector).await?;
+    let mut touched = BTreeSet::new();
+    let mut replaced_rejections = 0;
+    for file in &files {
+        for earlier in &file.continues {
+            let replaced =
+                retraction::replace(environment, transaction, &collector.catalog, (*earlier, &file.name)).await?;
+            touched.extend(replaced.touched);
+            replaced_rejections += replaced.rejections;
+        }
+    }
+    touched.extend(write_samples(environment, transaction, &mut collector).await?);
     write_labels(transaction, collector.take_labels()).await?;
     let summary = write_outcome(transaction, &files, &collector).await?;
+    if replaced_rejections > 0 {
+        transaction.totals.insert("replaced_rejections".to_owned(), replaced_rejections.to_string());
+    }
     transaction.register("intake/input_file", |_| true).await?;
     run::check(&transaction.session, "intake/checks/every_record_has_one_outcome").await?;
     let summary = IntakeSummary { unread_inputs: unread.unread_inputs, ..summary };
@@ -156,12 +171,6 @@ fn read_files(
     Ok(failed)
 }
 
-/// The first instant whose samples are retained, in microseconds.
-fn retention_start(transaction: &Transaction, calendar: &mut Calendar) -> i64 {
-    let date = transaction.snapshot.samples_from().and_then(|date| date.parse().ok());
-    date.map_or(i64::MIN, |date| calendar.day_start(day_number(date)))
-}
-
 /// The files that are not read again. A file is read again if it has unmetered records of a source meter that a meter
 /// now measures, or if `reads_all_again` is set. A file whose samples have all expired is never read again.
 async fn ingested_files(
@@ -178,6 +187,7 @@ async fn ingested_files(
         missed.extend(now_metered.map(|row| files.value(row)));
     }
     let mut ingested = retracted_files(transaction).await?;
+    let cut = cut_files(transaction).await?;
     for batch in transaction.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let digests: &StringArray = rows::column(&batch, "sha256")?;
@@ -191,30 +201,26 @@ async fn ingested_files(
         ingested.sources.extend(sources.iter().flatten().map(str::to_owned));
         for row in 0..batch.num_rows() {
             let (sha256, modified_at) = (digests.value(row), times.is_valid(row).then(|| times.value(row)));
-            if ingested.is_retracted(sha256, modified_at) || !is_ingested(row) {
+            if ingested.is_retracted(sha256, modified_at) {
+                continue;
+            }
+            if modified_at.is_some() && !is_past(row) {
+                let file = Delivered {
+                    id: ids.value(row),
+                    url: urls.value(row).to_owned(),
+                    sha256: sha256.to_owned(),
+                    byte_count: sizes.value(row) as u64,
+                    is_cut: cut.contains(&ids.value(row)),
+                };
+                ingested.delivered.entry(sources.value(row).to_owned()).or_default().push(file);
+            }
+            if !is_ingested(row) {
                 continue;
             }
             ingested.contents.insert(sha256.to_owned());
             if let Some(modified_at) = modified_at {
                 ingested.locations.insert((urls.value(row).to_owned(), sizes.value(row) as u64, modified_at));
             }
-        }
-    }
-    Ok(ingested)
-}
-
-/// The files that were retracted. They are not read again, but later deliveries of their contents are.
-async fn retracted_files(transaction: &Transaction) -> Result<IngestedFiles, Error> {
-    let mut ingested = IngestedFiles::default();
-    for batch in transaction.read("retracted_file", |_| true).await? {
-        let times: &TimestampMicrosecondArray = rows::column(&batch, "modified_at")?;
-        for (index, row) in rows::each(std::slice::from_ref(&batch)).enumerate() {
-            let (url, sha256) = (row.text("url")?.to_owned(), row.text("sha256")?.to_owned());
-            let modified_at = times.is_valid(index).then(|| times.value(index));
-            if let Some(modified_at) = modified_at {
-                ingested.locations.insert((url, row.number("byte_count")?.unsigned_abs(), modified_at));
-            }
-            ingested.retracted.insert((sha256, modified_at));
         }
     }
     Ok(ingested)
@@ -614,50 +620,6 @@ async fn rows_of_other_files(
         rows.push(filter_record_batch(&batch, &is_other).map_err(|error| rows::failed(relation, error))?);
     }
     Ok(rows)
-}
-
-/// The committed rows of `rejected_record`, without some rejections. A rejection is given as record digest and file.
-async fn other_rejections(
-    transaction: &Transaction,
-    rejections: &HashSet<(u64, u64)>,
-) -> Result<Vec<RecordBatch>, Error> {
-    let mut rows = Vec::new();
-    for batch in transaction.read("rejected_record", |_| true).await? {
-        let mut is_other = Vec::with_capacity(batch.num_rows());
-        for row in rows::each(std::slice::from_ref(&batch)) {
-            is_other.push(!rejections.contains(&(row.id("record_digest")?, row.id("input_file_id")?)));
-        }
-        let is_other = BooleanArray::from(is_other);
-        rows.push(filter_record_batch(&batch, &is_other).map_err(|error| rows::failed("rejected_record", error))?);
-    }
-    Ok(rows)
-}
-
-/// The rows of `input_file` with changed outcomes of their samples.
-fn adjusted_input_files(
-    batches: &[RecordBatch],
-    adjustments: &BTreeMap<u64, Adjustment>,
-) -> Result<Vec<RecordBatch>, Error> {
-    type Change = fn(&Adjustment) -> i64;
-    let changes: [(&'static str, Change); 4] = [
-        ("accepted_count", |change| change.accepted),
-        ("duplicate_count", |change| change.duplicate),
-        ("rejected_count", |change| change.rejected),
-        ("retracted_count", |change| change.retracted),
-    ];
-    let adjusted = |batch: &RecordBatch| -> Result<RecordBatch, Error> {
-        let ids: &UInt64Array = rows::column(batch, "input_file_id")?;
-        let mut columns = batch.columns().to_vec();
-        for (name, change) in changes {
-            let counts: &Int64Array = rows::column(batch, name)?;
-            let counts = counts.values().iter().zip(ids.values());
-            let counts = counts.map(|(count, id)| count + adjustments.get(id).map_or(0, change));
-            let index = batch.schema().index_of(name).map_err(|source| rows::failed("input_file", source))?;
-            columns[index] = Arc::new(Int64Array::from_iter_values(counts));
-        }
-        RecordBatch::try_new(batch.schema(), columns).map_err(|source| rows::failed("input_file", source))
-    };
-    if adjustments.is_empty() { Ok(batches.to_vec()) } else { batches.iter().map(adjusted).collect() }
 }
 
 /// The rows of `input_file`. `counts` contains the counts of each file, in the order of `files`.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
 
-use super::{adjusted_input_files, other_rejections, retention_start, retracted_files};
 use crate::catalog::changed_days::ChangedDays;
 use crate::catalog::stored::read_catalog;
 use crate::catalog::streams::Catalog;
@@ -23,6 +22,9 @@ use crate::intake::deduplicate::successors::{Deliveries, Identity, deliveries_of
 use crate::intake::formats::id::{digest_of_element, digest_of_id, positions_in};
 use crate::intake::resolve::collector::{Adjustment, text_of_conflict};
 use crate::intake::sample::{Delivery, Sample, samples_of};
+use crate::intake::stored_inputs::{
+    adjusted_input_files, is_of_cut_file, other_rejections, retention_start, retracted_files,
+};
 use crate::model::evidence::Evidence;
 use crate::model::identifier::{canonical_id, canonical_text};
 use crate::model::path::Positions;
@@ -126,6 +128,40 @@ pub async fn retract(
     Ok((ChangedDays { catalog, touched: changes.touched, ..ChangedDays::default() }, retracted))
 }
 
+/// The changes of a file that a later delivery replaces.
+#[derive(Debug, Default)]
+pub struct Replaced {
+    pub touched: BTreeSet<(DayNumber, u32)>,
+    /// The number of rejections that no longer apply.
+    pub rejections: u64,
+}
+
+/// Retracts the file with the id `earlier`, which was read before its delivery was complete. `later` is the URL of a
+/// delivery that begins with its whole content. The later delivery contains all records of the file, and the rest.
+///
+/// Samples that have expired are not replaced. The records of the later delivery are then too late.
+pub async fn replace(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    catalog: &Catalog,
+    (earlier, later): (u64, &str),
+) -> Result<Replaced, Error> {
+    let Some(file) = files(transaction).await?.into_iter().find(|file| file.id == earlier) else {
+        return Ok(Replaced::default());
+    };
+    let conflicts = conflicts(transaction).await?;
+    let reason = format!("the delivery was not complete; `{later}` begins with the same content and replaces it");
+    let changes = match retract_file(environment, transaction, catalog, &conflicts, &file, &reason).await {
+        Err(Error::Intake(IntakeError::DeliveryExpired { .. })) => return Ok(Replaced::default()),
+        changes => changes?,
+    };
+    let rows = withdrawn_rows(transaction, catalog, &changes.removed)?;
+    transaction.append("intake/withdrawn_sample", "all", 0, &[rows]).await?;
+    write_counts(transaction, &changes).await?;
+    let rejections = changes.ended_rejections.len() as u64;
+    Ok(Replaced { touched: changes.touched, rejections })
+}
+
 /// Removes the deliveries of a file. A file whose records were all rejected is retracted too, so that its content can
 /// be delivered again.
 async fn retract_file(
@@ -161,8 +197,8 @@ async fn retract_file(
     of_file.accepted -= file.accepted;
     of_file.duplicate -= file.duplicate;
     of_file.retracted += file.accepted + file.duplicate;
-    // No other file has such a rejection, because its digest contains the file.
-    for digest in rejections_without_content(transaction, file.id).await? {
+    // No other file has such a rejection: its digest contains the file, or the part of a record at which the file ends.
+    for digest in rejections_of_whole_file(transaction, file.id).await? {
         changes.ended_rejections.insert((digest, file.id));
         of_file.rejected -= 1;
         of_file.retracted += 1;
@@ -400,12 +436,13 @@ fn count_promoted(catalog: &Catalog, conflicts: &HashSet<(u64, u64)>, changes: &
     }
 }
 
-/// The digests of the rejections of a file that have no readable content, such as a file in another encoding.
-async fn rejections_without_content(transaction: &Transaction, input_file_id: u64) -> Result<Vec<u64>, Error> {
+/// The digests of the rejections that concern a file as a whole, such as a file in another encoding, or one that ends
+/// too early.
+async fn rejections_of_whole_file(transaction: &Transaction, input_file_id: u64) -> Result<Vec<u64>, Error> {
     let mut digests = Vec::new();
     for row in rows::each(&transaction.read("rejected_record", |_| true).await?) {
         let is_unreadable = row.text("reason")? == "not_text" || row.text("raw_text")?.is_empty();
-        if row.id("input_file_id")? == input_file_id && is_unreadable {
+        if row.id("input_file_id")? == input_file_id && (is_unreadable || is_of_cut_file(row)?) {
             digests.push(row.id("record_digest")?);
         }
     }

@@ -202,7 +202,11 @@ fn refuse_too_many_rejected(
     let billed = context.mode.drafted().map(|commit| commit.sequence);
     let commits = transaction.snapshot.commits().iter();
     let since = commits.filter(|commit| billed.is_none_or(|billed| commit.sequence > billed));
-    let rejected: u64 = since.filter_map(|commit| commit.totals.get("rejected")?.parse::<u64>().ok()).sum();
+    // A file that was cut off has a rejected record until its whole content is delivered.
+    let rejected = since.fold(0_u64, |rejected, commit| {
+        let total = |name| commit.totals.get(name).and_then(|total| total.parse().ok()).unwrap_or(0);
+        rejected.saturating_sub(total("replaced_rejections")).saturating_add(total("rejected"))
+    });
     let unread = unread as u64;
     if rejected.saturating_add(unread) > limit {
         return Err(Error::Intake(IntakeError::TooManyRejected { rejected, unread, limit }));

@@ -38,7 +38,7 @@ pub(super) fn lake(price: i128) -> TestLake {
 }
 
 /// A record of usage.
-struct Usage {
+pub(super) struct Usage {
     meter: &'static str,
     resource: String,
     quantity: String,
@@ -46,14 +46,14 @@ struct Usage {
 
 impl Usage {
     /// Good usage, with a quantity in units of the ninth decimal place.
-    fn good(number: usize, quantity: i128) -> Self {
+    pub(super) fn good(number: usize, quantity: i128) -> Self {
         let quantity = format!("{}.{:09}", quantity / 1_000_000_000, quantity % 1_000_000_000);
         Self { meter: "m", resource: format!("r{number}"), quantity }
     }
 }
 
 /// A file of a source with these records.
-fn file(source: usize, records: &[Usage]) -> Vec<u8> {
+pub(super) fn file(source: usize, records: &[Usage]) -> Vec<u8> {
     const AT: &str = "2026-10-05T10:00:00Z";
     let (name, format) = SOURCES[source];
     let is_shaped = name.contains("select") || format == "json";
@@ -258,7 +258,7 @@ fn wrong_columns(format: &str, unique: &str) -> Vec<u8> {
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

@@ -1,6 +1,6 @@
 //! Finds the files of all file sources and passes each to the reader of its format.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Cursor, Read};
 use std::path::PathBuf;
@@ -47,6 +47,8 @@ pub struct InputFile {
     /// The planned select, with the schema that it was planned against.
     mapping: Option<(Mapping, SchemaRef)>,
     defaults: BTreeMap<String, String>,
+    /// The ids of earlier files whose delivery was not complete: this file begins with their whole content.
+    pub continues: Vec<u64>,
     /// Whether the content is empty, or only a byte order mark and blank lines. Such a file has no records.
     is_blank: bool,
     content: Content,
@@ -75,6 +77,7 @@ impl InputFile {
             select: None,
             mapping: None,
             defaults: source.defaults.clone(),
+            continues: Vec::new(),
             is_blank: false,
             content: Content::Local(path),
         }
@@ -108,6 +111,17 @@ enum Content {
     Remote(Bytes),
 }
 
+/// A file that an earlier run has read.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    pub id: u64,
+    pub url: String,
+    pub sha256: String,
+    pub byte_count: u64,
+    /// Whether the file ends too early or is damaged.
+    pub is_cut: bool,
+}
+
 /// The files that earlier runs have read.
 #[derive(Debug, Default)]
 pub struct IngestedFiles {
@@ -118,6 +132,8 @@ pub struct IngestedFiles {
     pub locations: HashSet<(String, u64, i64)>,
     /// The names of the sources that have read files.
     pub sources: HashSet<String>,
+    /// The files whose samples count, by source.
+    pub delivered: HashMap<String, Vec<Delivered>>,
     /// Digest and modification time of each retracted file. The same content with another modification time is another
     /// delivery. A response of a server has no modification time, so its content is never read again.
     pub retracted: HashSet<(String, Option<i64>)>,
@@ -127,6 +143,16 @@ impl IngestedFiles {
     /// Whether no earlier run has read or retracted the content of a file.
     pub fn is_new(&self, file: &InputFile) -> bool {
         !self.contents.contains(&file.sha256) && !self.is_retracted(&file.sha256, file.modified_at)
+    }
+
+    /// The files that a file of this size may continue: files of its source that end too early, and earlier contents
+    /// of its own location. The smallest is first.
+    fn before(&self, source: &str, url: &str, size: u64) -> Vec<&Delivered> {
+        let of_source = self.delivered.get(source).into_iter().flatten();
+        let mut before: Vec<&Delivered> =
+            of_source.filter(|file| file.byte_count < size && (file.is_cut || file.url == url)).collect();
+        before.sort_by_key(|file| file.byte_count);
+        before
     }
 
     pub fn is_retracted(&self, sha256: &str, modified_at: Option<i64>) -> bool {
@@ -222,7 +248,9 @@ async fn files_of(
                 Err(Unread::new(UnreadReason::NotTried, "the store failed for several objects before this one"))
             }
         };
-        let file = content.and_then(|content| identify(source, config, name.clone(), content).map_err(Unread::from));
+        let earlier = ingested.before(&source.name, &name, size);
+        let identify = |content| identify(source, config, name.clone(), content, &earlier).map_err(Unread::from);
+        let file = content.and_then(identify);
         match file {
             Ok(file) => {
                 failures = 0;
@@ -304,15 +332,56 @@ fn bad_wildcard(source: &SourceConfig, config: &FilesConfig, error: &globset::Er
         .hint("the wildcards are `*`, `?`, `[…]`, `{a,b}` and `**`")
 }
 
-/// An input file with the digest of its content.
-fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: Content) -> std::io::Result<InputFile> {
-    let mut hasher = Sha256::new();
-    let mut byte_count = 0;
-    match &content {
-        Content::Remote(bytes) => {
-            hasher.update(bytes);
-            byte_count = bytes.len() as u64;
+/// The digest of a content, and of its beginnings with the lengths of earlier files.
+struct Beginnings<'e> {
+    hasher: Sha256,
+    byte_count: u64,
+    last: Option<u8>,
+    /// Earlier files whose lengths are not reached yet, the smallest first.
+    earlier: &'e [&'e Delivered],
+    continues: Vec<u64>,
+}
+
+impl<'e> Beginnings<'e> {
+    fn new(earlier: &'e [&'e Delivered]) -> Self {
+        Self { hasher: Sha256::new(), byte_count: 0, last: None, earlier, continues: Vec::new() }
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        while let Some((file, others)) = self.earlier.split_first() {
+            let length = usize::try_from(file.byte_count - self.byte_count).unwrap_or(usize::MAX);
+            let Some((before, after)) = bytes.split_at_checked(length).filter(|(_, after)| !after.is_empty()) else {
+                break;
+            };
+            self.add(before);
+            // Without a rejection, the last line of the file may still have been cut off, for example within a number.
+            let is_within_line = self.last != Some(b'\n') && !after.starts_with(b"\n") && !after.starts_with(b"\r");
+            if (file.is_cut || is_within_line) && hex::encode(self.hasher.clone().finalize()) == file.sha256 {
+                self.continues.push(file.id);
+            }
+            (self.earlier, bytes) = (others, after);
         }
+        self.add(bytes);
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.byte_count += bytes.len() as u64;
+        self.last = bytes.last().copied().or(self.last);
+    }
+}
+
+/// An input file with the digest of its content. `earlier` are the files that it may continue.
+fn identify(
+    source: &SourceConfig,
+    config: &FilesConfig,
+    name: String,
+    content: Content,
+    earlier: &[&Delivered],
+) -> std::io::Result<InputFile> {
+    let mut beginnings = Beginnings::new(earlier);
+    match &content {
+        Content::Remote(bytes) => beginnings.update(bytes),
         Content::Local(path) => {
             let mut file = File::open(path)?;
             let mut buffer = vec![0; 256 * 1024];
@@ -321,11 +390,11 @@ fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: 
                 if count == 0 {
                     break;
                 }
-                hasher.update(&buffer[..count]);
-                byte_count += count as u64;
+                beginnings.update(&buffer[..count]);
             }
         }
     }
+    let Beginnings { hasher, byte_count, continues, .. } = beginnings;
     let digest = hasher.finalize();
     Ok(InputFile {
         id: id_of(&digest),
@@ -339,6 +408,7 @@ fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: 
         select: config.select.clone(),
         mapping: None,
         defaults: source.defaults.clone(),
+        continues,
         is_blank: false,
         content,
         name,
