@@ -8,15 +8,20 @@ use arrow::array::{Array, RecordBatch};
 use arrow::compute::{LexicographicalComparator, SortColumn, cast, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, ParamValues, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, ParamValues, ScalarValue};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::{EmptyRelation, LogicalPlan, SortExpr};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, SortExpr};
+use datafusion::physical_expr::PhysicalSortExpr;
+use datafusion::physical_expr::expressions::Column as ColumnOfPlan;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, collect, execute_stream};
 use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext, col};
+use futures::TryStreamExt;
 
 use super::{Error, Statement, statement, statements};
 use crate::functions::{aggregate_functions, scalar_functions};
@@ -73,6 +78,8 @@ const MOST_FOR_MERGING: usize = 10 << 20;
 pub struct Session {
     context: SessionContext,
     relations: Arc<Mutex<BTreeMap<String, Relation>>>,
+    /// The optimized plans of statements over rows in memory, without the rows.
+    plans: Arc<Mutex<BTreeMap<String, LogicalPlan>>>,
     /// The session that opened this scope. `None` if this session is not a scope.
     outer: Option<Arc<Session>>,
 }
@@ -138,7 +145,7 @@ impl Session {
             .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
             .set_str("datafusion.execution.time_zone", "+00:00");
         let context = context_with_functions(config, runtime);
-        Ok(Self { context, relations: Arc::default(), outer: None })
+        Ok(Self { context, relations: Arc::default(), plans: Arc::default(), outer: None })
     }
 
     /// Opens a session without relations that runs each statement on one thread, for work that is parallel itself. The
@@ -146,14 +153,26 @@ impl Session {
     pub fn on_one_thread(&self) -> Result<Self, Error> {
         let config = self.context.copied_config().with_target_partitions(1).with_batch_size(BATCH_ROWS);
         let runtime = RuntimeEnvBuilder::new().build_arc().map_err(Error::engine("session"))?;
-        Ok(Self { context: context_with_functions(config, runtime), relations: Arc::default(), outer: None })
+        let context = context_with_functions(config, runtime);
+        Ok(Self { context, relations: Arc::default(), plans: Arc::default(), outer: None })
     }
 
     /// Opens a session for one stage. The scope shares the memory of this session and can read its relations. The
     /// scope's own relations are dropped with the scope, except for those that it [hands over](Session::hand_over).
     pub fn scope(&self) -> Result<Self, Error> {
-        let context = context_with_functions(self.context.copied_config(), self.context.runtime_env());
-        let scope = Self { context, relations: Arc::default(), outer: Some(Arc::new(self.clone())) };
+        self.scope_with(self.context.copied_config())
+    }
+
+    /// Opens a scope for statements that run once for each account batch. The rows of a batch are few, so one thread
+    /// computes them with less memory and less work than several threads.
+    pub fn scope_of_batches(&self) -> Result<Self, Error> {
+        self.scope_with(self.context.copied_config().with_target_partitions(1))
+    }
+
+    fn scope_with(&self, config: SessionConfig) -> Result<Self, Error> {
+        let context = context_with_functions(config, self.context.runtime_env());
+        let plans = Arc::clone(&self.plans);
+        let scope = Self { context, relations: Arc::default(), plans, outer: Some(Arc::new(self.clone())) };
         for (name, relation) in self.relations().iter() {
             scope.replace(name, relation.clone())?;
         }
@@ -182,6 +201,10 @@ impl Session {
         self.relations().contains_key(name)
     }
 
+    fn plans(&self) -> MutexGuard<'_, BTreeMap<String, LogicalPlan>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn context(&self) -> &SessionContext {
         &self.context
     }
@@ -201,15 +224,16 @@ impl Session {
 
     /// Registers rows under a name, and drops the earlier relation with this name.
     pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
-        self.register_in_order(name, schema, batches, &[])
+        self.register_in_order(name, schema, batches, Vec::new())
     }
 
+    /// Registers rows with their order. Statements that need this order do not sort the rows again.
     fn register_in_order(
         &self,
         name: &str,
         schema: SchemaRef,
         batches: Vec<RecordBatch>,
-        order: &[String],
+        order: Vec<SortExpr>,
     ) -> Result<(), Error> {
         let rows = self.reserve(name, &batches)?;
         // Operators process batch by batch. A long batch is split, so that its rows can be distributed to several
@@ -218,19 +242,23 @@ impl Session {
         let table = MemTable::try_new(schema, vec![batches]);
         let mut table = table.map_err(Error::engine(format!("register {name}")))?;
         if !order.is_empty() {
-            table = table.with_sort_order(vec![sort_order(order)]);
+            table = table.with_sort_order(vec![order]);
         }
         self.replace(name, Relation { table: Arc::new(table), _rows: Some(rows) })
     }
 
     /// Registers rows under the name of the relation at a path. If the header declares an order, rows in another order
-    /// are an error.
+    /// are an error. Without rows, the engine can remove joins with the relation from a plan.
     pub fn register(&self, path: &str, batches: Vec<RecordBatch>) -> Result<(), Error> {
         let relation = statement(path)?;
         if !is_in_order(relation, &batches)? {
             return Err(Error::Unsorted { relation: relation.name.clone(), order: relation.order.join(", ") });
         }
-        self.register_in_order(&relation.name, relation.schema.clone(), batches, &relation.order)
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return self.register_empty(&relation.name, &relation.schema);
+        }
+        let order = sort_order(&relation.order);
+        self.register_in_order(&relation.name, relation.schema.clone(), batches, order)
     }
 
     /// Reserves the memory of rows. The reservation of the earlier relation with this name is dropped first.
@@ -248,6 +276,11 @@ impl Session {
     /// plan.
     pub fn register_nothing(&self, path: &str) -> Result<(), Error> {
         let Statement { name, schema, .. } = statement(path)?;
+        self.register_empty(name, schema)
+    }
+
+    fn register_empty(&self, name: &str, schema: &SchemaRef) -> Result<(), Error> {
+        self.relations().remove(name);
         let failed = || Error::engine(format!("register {name}"));
         let schema = DFSchema::try_from(Arc::clone(schema)).map_err(failed())?;
         let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
@@ -275,7 +308,7 @@ impl Session {
             files.into_iter().map(|file| ListingTableUrl::parse(lake.url_of(&file.path))).collect();
         let urls = urls.map_err(Error::engine(format!("register {name}")))?;
         if urls.is_empty() {
-            return self.register_rows(name, schema.clone(), vec![RecordBatch::new_empty(schema)]);
+            return self.register_empty(name, &schema);
         }
         self.context.register_object_store(lake.store_url(), lake.store());
         let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
@@ -287,16 +320,53 @@ impl Session {
     /// Runs the statement at a path below `sql/` and checks the rows against the header of the statement.
     #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters))]
     pub async fn run(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
-        let statement = statement(path)?;
-        let frame = self.plan(statement, parameters).await?;
-        let batches = frame.collect().await.map_err(Error::engine(format!("sql/{}", statement.path)))?;
-        batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
+        Ok(self.run_in_order(statement(path)?, parameters).await?.0)
     }
 
-    /// Runs a statement and registers the rows under the name of the statement, for later statements.
+    /// Runs a statement and gives each batch of its rows to a function, in the order of the rows. The rows are never
+    /// in memory together.
+    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters, take))]
+    pub async fn run_each<E: From<Error>>(
+        &self,
+        path: &str,
+        parameters: Parameters,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let statement = statement(path)?;
+        let failed = || Error::engine(format!("sql/{}", statement.path));
+        let plan = self.physical_plan(statement, parameters).await?;
+        let mut rows = execute_stream(plan, self.context.task_ctx()).map_err(failed())?;
+        while let Some(batch) = rows.try_next().await.map_err(failed())? {
+            take(&conform(statement, &batch)?)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement. Returns its rows and the order of the rows, as the plan states it.
+    async fn run_in_order(
+        &self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<(Vec<RecordBatch>, Vec<SortExpr>), Error> {
+        let failed = || Error::engine(format!("sql/{}", statement.path));
+        let plan = self.physical_plan(statement, parameters).await?;
+        let order = order_of(plan.as_ref());
+        let batches = collect(plan, self.context.task_ctx()).await.map_err(failed())?;
+        let batches = batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch));
+        Ok((batches.collect::<Result<_, _>>()?, order))
+    }
+
+    /// Runs a statement and registers the rows under the name of the statement, for later statements. The rows keep
+    /// their order.
+    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters))]
     pub async fn materialize(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
-        let batches = self.run(path, parameters).await?;
-        self.register(path, batches.clone())?;
+        let statement = statement(path)?;
+        let (batches, order) = self.run_in_order(statement, parameters).await?;
+        if batches.is_empty() {
+            self.register_empty(&statement.name, &statement.schema)?;
+        } else {
+            self.register_in_order(&statement.name, statement.schema.clone(), batches.clone(), order)?;
+        }
         Ok(batches)
     }
 
@@ -322,8 +392,83 @@ impl Session {
     #[tracing::instrument(level = "debug", name = "check", skip(self, parameters))]
     pub async fn violations(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let check = statement(path)?;
-        let frame = self.plan(check, parameters).await?;
-        frame.collect().await.map_err(Error::engine(format!("sql/{}", check.path)))
+        let plan = self.physical_plan(check, parameters).await?;
+        collect(plan, self.context.task_ctx()).await.map_err(Error::engine(format!("sql/{}", check.path)))
+    }
+
+    async fn physical_plan(
+        &self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<Arc<dyn ExecutionPlan>, Error> {
+        let plan = self.optimized_plan(statement, parameters).await?;
+        let mut state = self.context.state();
+        if reads_in_order(statement)? {
+            state.config_mut().options_mut().execution.target_partitions = 1;
+        }
+        let planned = state.query_planner().create_physical_plan(&plan, &state).await;
+        planned.map_err(Error::engine(format!("sql/{}", statement.path)))
+    }
+
+    /// The optimized plan of a statement. A statement runs once for each account batch, and the batches differ only in
+    /// their rows. So the plan is kept and reads the registered rows of the next batch.
+    async fn optimized_plan(&self, statement: &Statement, parameters: Parameters) -> Result<LogicalPlan, Error> {
+        let failed = || Error::engine(format!("sql/{}", statement.path));
+        let key = self.key_of_plan(statement, &parameters)?;
+        if let Some(kept) = key.as_ref().and_then(|key| self.plans().get(key).cloned())
+            && let Some(plan) = self.over_registered_rows(kept).map_err(failed())?
+        {
+            return Ok(plan);
+        }
+        let plan = self.plan(statement, parameters).await?.into_optimized_plan().map_err(failed())?;
+        if let Some(key) = key {
+            let without_rows = with_tables(plan.clone(), |_, schema| empty_table(schema).map(Some));
+            self.plans().insert(key, without_rows.map_err(failed())?.0);
+        }
+        Ok(plan)
+    }
+
+    /// The statement, its parameters, and for each relation whether it has rows. `None` if a relation is in files: its
+    /// plan is not kept.
+    fn key_of_plan(&self, statement: &Statement, parameters: &Parameters) -> Result<Option<String>, Error> {
+        let mut names = BTreeSet::new();
+        self.add_relations(statement, &mut names)?;
+        let mut key = format!("{} {:?}", statement.path, parameters.0);
+        let relations = self.relations();
+        for name in names {
+            let has_rows = match relations.get(&name).map(|relation| &relation.table) {
+                Some(table) if table.downcast_ref::<MemTable>().is_some() => true,
+                Some(table) if table.downcast_ref::<ViewTable>().is_some() => false,
+                _ => return Ok(None),
+            };
+            key.push_str(if has_rows { " rows " } else { " empty " });
+            key.push_str(&name);
+        }
+        Ok(Some(key))
+    }
+
+    /// Adds the relations that a statement reads, itself or through an intermediate relation.
+    fn add_relations(&self, statement: &Statement, names: &mut BTreeSet<String>) -> Result<(), Error> {
+        for name in &statement.reads {
+            let is_it = |relation: &&Statement| relation.is_intermediate() && relation.name == *name;
+            match statements()?.values().find(is_it) {
+                Some(intermediate) => self.add_relations(intermediate, names)?,
+                None => drop(names.insert(name.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    /// A kept plan that reads the relations as they are registered now. `None` if a relation has other columns than at
+    /// the time of planning.
+    fn over_registered_rows(&self, plan: LogicalPlan) -> Result<Option<LogicalPlan>, DataFusionError> {
+        let relations = self.relations();
+        let registered = |name: &str, schema: &SchemaRef| {
+            let table = relations.get(name).map(|relation| Arc::clone(&relation.table));
+            Ok(table.filter(|table| table.schema() == *schema))
+        };
+        let (plan, is_complete) = with_tables(plan, registered)?;
+        Ok(is_complete.then_some(plan))
     }
 
     pub(super) async fn plan(&self, statement: &Statement, parameters: Parameters) -> Result<DataFrame, Error> {
@@ -424,6 +569,40 @@ fn is_in_order(relation: &Statement, batches: &[RecordBatch]) -> Result<bool, Er
     Ok((1..rows.num_rows()).all(|row| comparator.compare(row - 1, row).is_le()))
 }
 
+/// The order of the rows of a plan, as far as it consists of columns. Several partitions have no common order.
+fn order_of(plan: &dyn ExecutionPlan) -> Vec<SortExpr> {
+    if plan.output_partitioning().partition_count() != 1 {
+        return Vec::new();
+    }
+    let column = |by: &PhysicalSortExpr| {
+        let column = by.expr.downcast_ref::<ColumnOfPlan>()?;
+        let column = Expr::Column(Column::from_name(column.name()));
+        Some(SortExpr::new(column, !by.options.descending, by.options.nulls_first))
+    };
+    plan.output_ordering().into_iter().flatten().map_while(column).collect()
+}
+
+/// Replaces the tables of a plan by those of a function, and returns whether the function had every table.
+fn with_tables(
+    plan: LogicalPlan,
+    table_of: impl Fn(&str, &SchemaRef) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError>,
+) -> Result<(LogicalPlan, bool), DataFusionError> {
+    let mut is_complete = true;
+    let replaced = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
+        match table_of(scan.table_name.table(), &scan.source.schema())? {
+            Some(table) => scan.source = provider_as_source(table),
+            None => is_complete = false,
+        }
+        Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+    })?;
+    Ok((replaced.data, is_complete))
+}
+
+fn empty_table(schema: &SchemaRef) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    Ok(Arc::new(MemTable::try_new(Arc::clone(schema), vec![Vec::new()])?))
+}
+
 /// Splits a batch into slices of at most `BATCH_ROWS` rows.
 fn in_slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let rows = batch.num_rows();
@@ -477,8 +656,8 @@ pub(super) fn conform(statement: &Statement, batch: &RecordBatch) -> Result<Reco
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::UInt64Array;
-    use arrow::datatypes::{Field, Schema};
+    use arrow::array::{ArrayRef, AsArray, Int64Array, UInt64Array};
+    use arrow::datatypes::{Field, Schema, UInt64Type};
 
     use super::*;
 
@@ -502,6 +681,69 @@ mod tests {
         assert!(matches!(refused, Err(Error::Memory { what, .. }) if what == "register many"));
         session.drop_relation(&["few"]).unwrap();
         session.register_rows("few", Arc::clone(&schema), numbers(5_000_000)).unwrap();
+    }
+
+    /// The plan of a statement is kept, and reads the rows that are registered when it runs.
+    #[tokio::test]
+    async fn a_kept_plan_reads_the_rows_of_its_next_run() {
+        let session = Session::new(None).unwrap();
+        session.register_nothing("rating/payer_series").unwrap();
+        let days = |series: &[u64]| {
+            let schema = &statement("metering/metered_day").unwrap().schema;
+            let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+                "series_id" => Arc::new(UInt64Array::from(series.to_vec())) as ArrayRef,
+                _ => cast(&Int64Array::from_value(1, series.len()), &DataType::Int32)
+                    .and_then(|ones| cast(&ones, field.data_type()))
+                    .unwrap(),
+            });
+            vec![RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()]
+        };
+        let used = async || {
+            let batches = session.materialize("rating/used_series", Parameters::none()).await.unwrap();
+            let ids = |batch: &RecordBatch| batch.column(0).as_primitive::<UInt64Type>().values().to_vec();
+            batches.iter().flat_map(ids).collect::<Vec<u64>>()
+        };
+        session.register("metering/metered_day", days(&[3, 1, 3])).unwrap();
+        assert_eq!(used().await, [1, 3]);
+        assert_eq!(session.plans().len(), 1);
+        session.register("metering/metered_day", days(&[9, 2])).unwrap();
+        assert_eq!(used().await, [2, 9]);
+        assert_eq!(session.plans().len(), 1, "rows in the place of other rows need no other plan");
+        session.register_nothing("metering/metered_day").unwrap();
+        assert_eq!(used().await, []);
+        assert_eq!(session.plans().len(), 2, "an empty relation is a part of the plan");
+        session.register("metering/metered_day", days(&[5])).unwrap();
+        assert_eq!(used().await, [5]);
+        // Other columns under the same name: the kept plan cannot read them.
+        let ids = UInt64Array::from(vec![8, 7]);
+        let schema = Arc::new(Schema::new(vec![Field::new("series_id", DataType::UInt64, false)]));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(ids)]).unwrap();
+        session.register_rows("metered_day", schema, vec![batch]).unwrap();
+        let refused = session.run("rating/used_series", Parameters::none()).await;
+        assert!(refused.is_err(), "the statement reads charge_date");
+    }
+
+    /// Rows are registered with the order of their statement, and a statement that needs this order does not sort.
+    #[tokio::test]
+    async fn the_rows_of_a_statement_keep_their_order() {
+        let session = Session::new(None).unwrap();
+        let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values((0..9).rev()));
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("series_id", DataType::UInt64, false),
+            Field::new("charge_date", DataType::Date32, false),
+        ]));
+        let dates = cast(&cast(&Int64Array::from_value(1, 9), &DataType::Int32).unwrap(), &DataType::Date32).unwrap();
+        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![ids, dates]).unwrap();
+        session.register_nothing("rating/payer_series").unwrap();
+        session.register_rows("metered_day", schema, vec![batch]).unwrap();
+        let sorts = async |relation: &str, column: &str| {
+            let frame = session.context.sql(&format!("SELECT * FROM {relation} ORDER BY {column}")).await.unwrap();
+            let plan = frame.create_physical_plan().await.unwrap();
+            datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string().contains("SortExec")
+        };
+        assert!(sorts("metered_day", "series_id").await);
+        session.materialize("rating/used_series", Parameters::none()).await.unwrap();
+        assert!(!sorts("used_series", "metered_series_id").await);
     }
 
     /// A scope reads the relations of its session, replaces them only for itself, and keeps no rows after its end.
