@@ -73,7 +73,7 @@ impl AccountBatches {
         if self.count == 1 {
             return Ok(batches.to_vec());
         }
-        filter_rows(relation, batches, |series_id| self.batch_of_series.get(&series_id) == Some(&number))
+        rows::of_series(relation, batches, |series_id| self.batch_of_series.get(&series_id) == Some(&number))
     }
 }
 
@@ -110,37 +110,6 @@ pub fn without_idle_unassigned_projects(
         filter_batch(batch, (0..batch.num_rows()).map(is_kept).collect(), "active_series")
     });
     each.collect()
-}
-
-/// The rows of a relation for a set of series.
-pub fn select_series(
-    relation: &str,
-    batches: &[RecordBatch],
-    series: &HashSet<u64>,
-) -> Result<Vec<RecordBatch>, Error> {
-    filter_rows(relation, batches, |series_id| series.contains(&series_id))
-}
-
-/// The rows of the selected series. Rows are sorted by series, so the predicate runs once for each series.
-fn filter_rows(
-    relation: &str,
-    batches: &[RecordBatch],
-    is_selected: impl Fn(u64) -> bool,
-) -> Result<Vec<RecordBatch>, Error> {
-    let mut last = None;
-    let mut is_of = |series_id: u64| match last {
-        Some((series, is_selected)) if series == series_id => is_selected,
-        _ => last.insert((series_id, is_selected(series_id))).1,
-    };
-    let mut found = Vec::new();
-    for batch in batches {
-        let series: &UInt64Array = rows::column(batch, "series_id")?;
-        let rows = filter_batch(batch, series.values().iter().map(|series_id| is_of(*series_id)).collect(), relation)?;
-        if rows.num_rows() > 0 {
-            found.push(rows);
-        }
-    }
-    Ok(found)
 }
 
 fn filter_batch(batch: &RecordBatch, selected: Vec<bool>, relation: &str) -> Result<RecordBatch, Error> {

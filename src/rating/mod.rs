@@ -10,17 +10,14 @@ pub mod eligibility;
 pub mod example;
 mod idle_pool;
 pub mod included_units;
-pub mod invariants;
 mod non_usage_charges;
 pub mod one_off_charges;
 pub mod pools;
 pub mod price_origin;
 pub mod pricer;
-pub mod prices;
 pub mod pricing_context;
 pub mod rate;
 mod rate_selection;
-pub mod rated;
 mod rating_inputs;
 pub mod rule_rows;
 pub mod segment;
@@ -31,18 +28,16 @@ pub mod tier_parts;
 mod unique_values;
 pub mod unreachable_rules;
 pub mod unused_rules;
-pub mod used_days;
 
 use arrow::array::RecordBatch;
 
-use self::invariants::AccountBatch;
 use self::non_usage_charges::register_no_coverage;
-use self::pricer::{Priced, Pricer};
+use self::pricer::{Priced, Pricer, rate_usage};
 pub use self::rate_selection::select_rates;
 use self::rating_inputs::{ListPrices, RatingInputs};
 use crate::error::Error;
-use crate::model::rule::Pricing;
 use crate::query::{Parameters, Session, statement};
+use crate::rows;
 use crate::run::{self, Context, Transaction};
 use crate::storage::DataFile;
 
@@ -50,12 +45,12 @@ use crate::storage::DataFile;
 const LATER_STAGE_RELATIONS: [&str; 5] =
     ["payer_series", "non_usage_charge", "one_off_charge", "rate", "factored_price"];
 
-/// The checks on every account batch. The operator [`AccountBatch`] runs first. The statements run only if the operator
-/// does not confirm all invariants.
-const BATCH_CHECKS: [&str; 3] = [
+/// The checks of an account batch.
+const BATCH_CHECKS: [&str; 4] = [
     "rating/checks/every_usage_is_rated_or_listed",
     "rating/checks/pools_hold_all_usage",
     "rating/checks/tier_parts_add_up",
+    "rating/checks/list_cost_adds_up",
 ];
 
 /// Rates the whole period. `series` contains all series, including new series from metering that are not yet in a file.
@@ -67,24 +62,22 @@ pub async fn rate(context: &Context, transaction: &mut Transaction, series: Reco
     context.options.progress.begin("Rating", 1);
     let stage = transaction.session.scope()?;
     let inputs = RatingInputs::prepare(context, transaction, &stage, series, &context.rules).await?;
-    if context.rules.rules.iter().any(|rule| matches!(rule.pricing, Pricing::Factor(_))) {
-        stage.register("rating/rate_tier", vec![inputs.rate_tier.clone()])?;
-        stage.register("rating/applicable_rate", inputs.applicable_rate.clone())?;
-        stage.materialize("rating/factored_price", Parameters::none()).await?;
-    } else {
-        stage.register_nothing("rating/factored_price")?;
-    }
+    stage.materialize("rating/factored_price", Parameters::none()).await?;
     let partition = context.period.to_string();
     let batch_count = inputs.account_batches.count;
     context.options.progress.begin("Rating", batch_count as u64);
+    let batches = stage.scope_of_batches()?;
+    // The rows of a batch replace these rows. The memory of the engine need not contain both.
+    stage.drop_relation(&["usage_segment", "priced_series", "applicable_rate", "active_series"])?;
     for number in 0..batch_count {
-        let priced = price_batch(&stage, &inputs, number).await?;
+        let priced = price_batch(&batches, &inputs, number).await?;
         let file = number as u32;
         transaction.replace("rating/rated_usage", &partition, file, &priced.rated_usage).await?;
         transaction.replace("rating/unrated_usage", &partition, file, &priced.unrated_usage).await?;
         context.options.progress.advance(1);
     }
     stage.hand_over(&LATER_STAGE_RELATIONS)?;
+    drop(batches);
     drop(stage);
     // An earlier run may have written more batches.
     for path in ["rating/rated_usage", "rating/unrated_usage"] {
@@ -122,41 +115,18 @@ async fn price_batch(stage: &Session, inputs: &RatingInputs, number: usize) -> R
     if let Some(list_prices) = &inputs.list_prices {
         let priced_series = of_batch("rating/priced_series", &list_prices.priced_series)?;
         price_at_list(stage, list_prices, &usage_segment, priced_series).await?;
-    }
-    stage.register("rating/priced_series", priced_series.clone())?;
-    stage.register("rating/usage_segment", usage_segment.clone())?;
-    match &inputs.covered_window {
-        Some(rows) => {
-            stage.register("rating/covered_window", vec![rows.clone()])?;
-            stage.materialize("rating/covered_part", Parameters::none()).await?;
-        }
-        None => register_no_coverage(stage)?,
-    }
-    inputs.pricer.fill_pools(stage).await?;
-    let priced = if inputs.list_prices.is_some() {
-        stage.materialize("rating/list_share", Parameters::none()).await?;
-        let priced = inputs.pricer.rate(stage).await?;
-        run::check(stage, "rating/checks/list_cost_adds_up").await?;
-        priced
     } else {
-        stage.register_nothing("rating/list_share")?;
-        inputs.pricer.rate(stage).await?
-    };
-    let account_batch = AccountBatch {
-        usage_segment: &usage_segment,
-        covered_window: inputs.covered_window.as_slice(),
-        unique_value: inputs.pricer.unique_value(),
-        priced_series: &priced_series,
-        rate_tier: std::slice::from_ref(&inputs.rate_tier),
-        pool_usage: &stage.rows_of("rating/pool_usage").await?,
-        rated_usage: &priced.rated_usage,
-        unrated_usage: &priced.unrated_usage,
-    };
-    if !account_batch.is_consistent()? {
-        // The checks report the rows that violate an invariant.
-        for check in BATCH_CHECKS {
-            run::check(stage, check).await?;
-        }
+        stage.register_nothing("rating/list_price")?;
+    }
+    stage.register("rating/priced_series", priced_series)?;
+    stage.register("rating/usage_segment", usage_segment)?;
+    stage.register("rating/covered_window", inputs.covered_window.clone())?;
+    stage.materialize("rating/covered_part", Parameters::none()).await?;
+    inputs.pricer.fill_pools(stage).await?;
+    stage.materialize("rating/list_share", Parameters::none()).await?;
+    let priced = rate_usage(stage).await?;
+    for check in BATCH_CHECKS {
+        run::check(stage, check).await?;
     }
     Ok(priced)
 }
@@ -168,7 +138,8 @@ async fn price_at_list(
     usage_segment: &[RecordBatch],
     priced_series: Vec<RecordBatch>,
 ) -> Result<(), Error> {
-    let usage_segment = account_batch::select_series("usage_segment", usage_segment, &list_prices.series)?;
+    let is_listed = |series_id| list_prices.series.contains(&series_id);
+    let usage_segment = rows::of_series("usage_segment", usage_segment, is_listed)?;
     stage.register("rating/usage_segment", usage_segment)?;
     stage.register("rating/priced_series", priced_series)?;
     stage.register_nothing("rating/covered_window")?;
@@ -189,5 +160,5 @@ async fn price_uncovered(session: &Session, pricer: &Pricer) -> Result<Priced, E
     session.register_nothing("rating/payer_series")?;
     pricer.fill_pools(session).await?;
     session.register_nothing("rating/list_share")?;
-    pricer.rate(session).await
+    rate_usage(session).await
 }

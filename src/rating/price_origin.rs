@@ -3,8 +3,6 @@
 //! The selection of rates computes only the products. `conto explain` repeats the selection for a single series, and
 //! names each part.
 
-use std::collections::HashSet;
-
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
@@ -17,11 +15,11 @@ use crate::model::rule::{Factor, PriceListRow, PriceWindow, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
 use crate::query::Session;
 use crate::rating::account_assignments::Cards;
-use crate::rating::account_batch::select_series;
 use crate::rating::compiled_rule::CompiledRule;
 use crate::rating::eligibility::compile;
 use crate::rating::rate::{Rate, rates};
 use crate::rating::series_tuples::{SeriesValues, series_by_meter, series_where, tuples};
+use crate::rows;
 
 /// The value of a dimension: its name and its text.
 pub type DimensionValue<'a> = (&'a str, String);
@@ -128,7 +126,7 @@ impl<'a> PriceOrigins<'a> {
         (start, end): (Date, Date),
     ) -> Result<Vec<&'a Reservation>, Error> {
         let Some(series) = self.series(active_series, series_id)? else { return Ok(Vec::new()) };
-        let of_series = select_series("active_series", active_series, &HashSet::from([series_id]))?;
+        let of_series = rows::of_series("active_series", active_series, |id| id == series_id)?;
         let mut covering = Vec::new();
         for one in &self.rules.reservations {
             let is_of_project =
@@ -149,7 +147,7 @@ impl<'a> PriceOrigins<'a> {
     }
 
     fn series(&self, active_series: &[RecordBatch], series_id: u64) -> Result<Option<MeteredSeries<'a>>, Error> {
-        let of_series = select_series("active_series", active_series, &HashSet::from([series_id]))?;
+        let of_series = rows::of_series("active_series", active_series, |id| id == series_id)?;
         let found = series_by_meter(&of_series)?.into_iter().next();
         let meter_and_values = found.and_then(|(meter, series)| Some((self.rules.meter(&meter)?, series)));
         let metered = meter_and_values.and_then(|(meter, series)| Some((meter, series.into_iter().next()?)));

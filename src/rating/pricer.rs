@@ -1,15 +1,14 @@
 //! The pricer, which computes the cost of each part of usage and the adjustments of each pool.
 //!
-//! Three operators replace six statements. [`pools`](crate::rating::pools) and
+//! Two operators replace five statements. [`pools`](crate::rating::pools) and
 //! [`tier_parts`](crate::rating::tier_parts) price usage that is counted by days. The statements price usage that is
-//! counted by single windows. [`rated`](crate::rating::rated) runs in both cases.
+//! counted by single windows.
 
 use arrow::array::{Array, Decimal128Array, RecordBatch};
 
 use crate::error::Error;
 use crate::query::{Parameters, Session};
 use crate::rating::pools::PoolTotals;
-use crate::rating::rated::{Costs, RatedUsageBuilder};
 use crate::rating::tier_parts::TierPrices;
 use crate::rows;
 
@@ -19,26 +18,17 @@ pub struct Pricer {
     pools: PoolTotals,
     /// Absent if a price has too many digits. In this case the statements run and report the price.
     tier_prices: Option<TierPrices>,
-    rated_usage: RatedUsageBuilder,
-    unique_value: RecordBatch,
     /// Whether any pool has a minimum, a maximum or a cap, or a tier with a maximum amount.
     is_bounded: bool,
-    /// Whether an applicable rate has no factor and therefore no price.
-    lacks_factor: bool,
 }
 
 impl Pricer {
-    /// Reads rows of `applicable_rate`, `priced_series`, `rate_tier` and `unique_value`.
+    /// Reads rows of `priced_series`, `rate_tier` and `unique_value`.
     pub fn new(
-        applicable_rate: &[RecordBatch],
         priced_series: &[RecordBatch],
         rate_tier: &RecordBatch,
         unique_value: &RecordBatch,
     ) -> Result<Self, Error> {
-        let mut lacks_factor = false;
-        for batch in applicable_rate {
-            lacks_factor |= rows::column::<Decimal128Array>(batch, "factor")?.null_count() > 0;
-        }
         let max_amounts: &Decimal128Array = rows::column(rate_tier, "max_amount")?;
         let mut is_bounded = max_amounts.null_count() < max_amounts.len();
         for name in ["minimum", "maximum", "cap_quantity"] {
@@ -50,16 +40,8 @@ impl Pricer {
         Ok(Self {
             pools: PoolTotals::new(priced_series, unique_value)?,
             tier_prices: TierPrices::new(priced_series, rate_tier)?,
-            rated_usage: RatedUsageBuilder::new(priced_series)?,
-            unique_value: unique_value.clone(),
             is_bounded,
-            lacks_factor,
         })
-    }
-
-    /// The rows of `unique_value` for the series of the pricer.
-    pub(super) fn unique_value(&self) -> &RecordBatch {
-        &self.unique_value
     }
 
     /// Computes and registers the relations from `pool_usage` to `pool_adjustment` for the rows of `usage_segment`.
@@ -103,29 +85,13 @@ impl Pricer {
         session.materialize("rating/pool_running_total", Parameters::none()).await?;
         Ok(session.materialize("rating/pool_usage", Parameters::none()).await?)
     }
+}
 
-    /// The rows of `rated_usage` and `unrated_usage`, from the registered pools and list costs.
-    pub(super) async fn rate(&self, session: &Session) -> Result<Priced, Error> {
-        let costs = Costs {
-            priced_part: &session.rows_of("rating/priced_part").await?,
-            pool_adjustment: &session.rows_of("rating/pool_adjustment").await?,
-            covered_part: &session.rows_of("rating/covered_part").await?,
-            list_share: &session.rows_of("rating/list_share").await?,
-        };
-        let rated_usage = self.rated_usage.usage(costs)?;
-        session.register("rating/rated_usage", rated_usage.clone())?;
-        let unrated_usage = self.unrated_usage(session).await?;
-        Ok(Priced { rated_usage, unrated_usage })
-    }
-
-    /// Registers `unrated_usage` and returns its rows. The statement runs only if some usage may have no price.
-    async fn unrated_usage(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
-        if !self.lacks_factor && self.pools.contain_all(&session.rows_of("rating/usage_segment").await?)? {
-            session.register_nothing("rating/unrated_usage")?;
-            return Ok(Vec::new());
-        }
-        Ok(session.materialize("rating/unrated_usage", Parameters::none()).await?)
-    }
+/// Registers and returns `rated_usage` and `unrated_usage`, from the registered pools and list costs.
+pub(super) async fn rate_usage(session: &Session) -> Result<Priced, Error> {
+    let rated_usage = session.materialize("rating/rated_usage", Parameters::none()).await?;
+    let unrated_usage = session.materialize("rating/unrated_usage", Parameters::none()).await?;
+    Ok(Priced { rated_usage, unrated_usage })
 }
 
 /// The result of pricing.

@@ -5,7 +5,7 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use super::pricer::Pricer;
 use super::pricing_context::{PricingContext, SelectedRates};
 use super::rate::{self, Rate};
-use super::{account_assignments, eligibility, included_units, prices, unique_values};
+use super::{account_assignments, eligibility, included_units, unique_values};
 use crate::error::Error;
 use crate::model::diagnostic::Diagnostic;
 use crate::query::{Parameters, Session};
@@ -34,16 +34,10 @@ pub async fn select_rates(
     check_ties(pricing.rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
     let applicable_rate = session.materialize("rating/applicable_rate", Parameters::none()).await?;
     session.drop_relation(&["candidate_rate"])?;
-    let priced_series = match prices::priced_series(&applicable_rate, &rate, active_series)? {
-        Some(rows) => {
-            session.register("rating/priced_series", vec![rows.clone()])?;
-            vec![rows]
-        }
-        None => session.materialize("rating/priced_series", Parameters::none()).await?,
-    };
+    let priced_series = session.materialize("rating/priced_series", Parameters::none()).await?;
     let unique_value = unique_values::unique_value_rows(pricing.rules, active_series)?;
     session.register("rating/unique_value", vec![unique_value.clone()])?;
-    let pricer = Pricer::new(&applicable_rate, &priced_series, &rate_tier, &unique_value)?;
+    let pricer = Pricer::new(&priced_series, &rate_tier, &unique_value)?;
     Ok(SelectedRates { rate, rate_tier, applicable_rate, priced_series, pricer })
 }
 

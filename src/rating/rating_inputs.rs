@@ -19,14 +19,9 @@ use crate::model::rule_book::RuleBook;
 use crate::query::{Parameters, Session, statement};
 use crate::rating::account_assignments::{AccountAssignments, Cards, payer_series_rows, project_rows};
 use crate::rating::account_batch::{self, AccountBatches};
-use crate::rating::used_days::{self, UsedDays};
 use crate::rating::{coverage, eligibility, included_units, rate, segmentation};
 use crate::rows;
-use crate::run::{self, Context, Transaction};
-use crate::storage::StoredData;
-
-/// The number of day files that are read before they are decoded. This limit bounds the memory for encoded files.
-const FILES_AT_ONCE: usize = 64;
+use crate::run::{Context, Transaction};
 
 /// The inputs of pricing: the selected rates of a period and its usage in account batches.
 pub(super) struct RatingInputs {
@@ -41,8 +36,8 @@ pub(super) struct RatingInputs {
     pub(super) applicable_rate: Vec<RecordBatch>,
     pub(super) priced_series: Vec<RecordBatch>,
     pub(super) pricer: Pricer,
-    /// Absent if the rules contain no commitments.
-    pub(super) covered_window: Option<RecordBatch>,
+    /// Without rows if the rules contain no commitments.
+    pub(super) covered_window: Vec<RecordBatch>,
     /// The public prices of accounts with own cards or commitments. Absent if no account has own cards or commitments.
     pub(super) list_prices: Option<ListPrices>,
 }
@@ -77,7 +72,9 @@ impl RatingInputs {
         let bounds = [context.period.start_day(), context.period.end_day()].map(|day| calendar.day_start(day));
         let assignments = AccountAssignments::new(&config.accounts, bounds.into());
         let payer_series = payer_series_rows(&assignments, &series, &mut calendar)?;
-        let used = register_payers(context, transaction, stage, &assignments, &payer_series).await?;
+        stage.register("rating/project", vec![project_rows(&assignments)?])?;
+        stage.register("rating/payer_series", vec![payer_series.clone()])?;
+        stage.materialize("rating/used_series", Parameters::none()).await?;
         let mut active_series = stage.materialize("rating/active_series", Parameters::none()).await?;
         drop(series);
         stage.drop_relation(&["series", "used_series"])?;
@@ -88,7 +85,8 @@ impl RatingInputs {
         let segments = segmentation::segments(rules, &rates, &mut calendar, context.period, applies, &payer_changes);
         register_windows(context, transaction, stage, rules, applies, &segments).await?;
         let charge_segment = segmentation::charge_segment_rows(&segments, &mut calendar, context.period)?;
-        let usage_segment = usage_segments(stage, used, charge_segment).await?;
+        stage.register("rating/charge_segment", vec![charge_segment])?;
+        let usage_segment = stage.materialize("rating/usage_segment", Parameters::none()).await?;
         if payer_series.num_rows() > 0 {
             active_series = account_batch::without_idle_unassigned_projects(&active_series, &usage_segment)?;
             stage.register("rating/active_series", active_series.clone())?;
@@ -128,28 +126,6 @@ impl RatingInputs {
     }
 }
 
-/// Registers the payers of projects, and the series with usage. Returns the metered days if every project has one
-/// payer.
-async fn register_payers(
-    context: &Context,
-    transaction: &Transaction,
-    stage: &Session,
-    assignments: &AccountAssignments<'_>,
-    payer_series: &RecordBatch,
-) -> Result<Option<UsedDays>, Error> {
-    stage.register("rating/project", vec![project_rows(assignments)?])?;
-    // If a project has several payers, the statements assign its usage to each payer.
-    if payer_series.num_rows() > 0 {
-        stage.register("rating/payer_series", vec![payer_series.clone()])?;
-        stage.materialize("rating/used_series", Parameters::none()).await?;
-        return Ok(None);
-    }
-    stage.register_nothing("rating/payer_series")?;
-    let used = read_used_days(context, transaction).await?;
-    stage.register("rating/used_series", vec![used.series()?])?;
-    Ok(Some(used))
-}
-
 /// Registers the metered windows of the dates for which metered days are too coarse.
 async fn register_windows(
     context: &Context,
@@ -169,49 +145,6 @@ async fn register_windows(
         };
     let dates: BTreeSet<String> = days.into_iter().map(|day| date_of(day).to_string()).collect();
     transaction.register_in(stage, "metering/metered_usage", |file| dates.contains(&file.partition)).await
-}
-
-/// The metered days of the period.
-async fn read_used_days(context: &Context, transaction: &Transaction) -> Result<UsedDays, Error> {
-    let mut days = UsedDays::default();
-    let files = transaction.files_where("metered_day", |file| context.period.has_date(&file.partition));
-    for files in files.chunks(FILES_AT_ONCE) {
-        let mut data = Vec::with_capacity(files.len());
-        for file in files {
-            data.push(transaction.lake.data(file).await?);
-        }
-        let pieces: Vec<&[StoredData]> = data.chunks(files.len().div_ceil(run::threads())).collect();
-        for piece in run::at_once(pieces, read_days) {
-            days.append(piece?);
-        }
-    }
-    Ok(days)
-}
-
-fn read_days(files: &[StoredData]) -> Result<UsedDays, Error> {
-    let mut days = UsedDays::default();
-    for file in files {
-        for rows in file.batches(&used_days::COLUMNS)? {
-            days.take(&rows?)?;
-        }
-    }
-    Ok(days)
-}
-
-/// Registers the usage to be priced. If no date is split and every project has one payer, the operator computes the
-/// usage. Otherwise the statement computes the usage.
-async fn usage_segments(
-    stage: &Session,
-    used: Option<UsedDays>,
-    charge_segment: RecordBatch,
-) -> Result<Vec<RecordBatch>, Error> {
-    let segments = used.map(|used| used.segments(&charge_segment)).transpose()?.flatten();
-    stage.register("rating/charge_segment", vec![charge_segment])?;
-    let Some(segments) = segments else {
-        return Ok(stage.materialize("rating/usage_segment", Parameters::none()).await?);
-    };
-    stage.register("rating/usage_segment", segments.clone())?;
-    Ok(segments)
 }
 
 /// Selects the public rates of accounts with own cards or commitments. Returns `None` if no account has own cards or

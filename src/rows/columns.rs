@@ -21,11 +21,6 @@ pub(crate) fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, path: &str,
     column.ok_or_else(|| missing(batch, path, name, std::any::type_name::<T>()))
 }
 
-/// A column of any type, which is passed on unchanged.
-pub(crate) fn any_column(batch: &RecordBatch, path: &str, name: &str) -> Result<ArrayRef, Error> {
-    batch.column_by_name(name).cloned().ok_or_else(|| missing(batch, path, name, "a column"))
-}
-
 fn missing(batch: &RecordBatch, path: &str, name: &str, expected: &str) -> Error {
     Error::Contract {
         path: format!("{path}.sql"),

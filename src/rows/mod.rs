@@ -47,6 +47,30 @@ pub fn sorted(batches: &[RecordBatch], order: &[&'static str]) -> Result<RecordB
     RecordBatch::try_new(all.schema(), sorted.map_err(failed)?).map_err(failed)
 }
 
+/// The rows of a relation for the series that a predicate selects. The predicate runs once for adjacent rows of a
+/// series.
+pub fn of_series(
+    relation: &str,
+    batches: &[RecordBatch],
+    is_selected: impl Fn(u64) -> bool,
+) -> Result<Vec<RecordBatch>, Error> {
+    let mut last = None;
+    let mut is_of = |series_id: u64| match last {
+        Some((series, is_selected)) if series == series_id => is_selected,
+        _ => last.insert((series_id, is_selected(series_id))).1,
+    };
+    let mut found = Vec::new();
+    for batch in batches {
+        let series: &UInt64Array = column(batch, "series_id")?;
+        let selected = BooleanArray::from_iter(series.values().iter().map(|series_id| Some(is_of(*series_id))));
+        let rows = filter_record_batch(batch, &selected).map_err(|source| failed(relation, source))?;
+        if rows.num_rows() > 0 {
+            found.push(rows);
+        }
+    }
+    Ok(found)
+}
+
 /// The rows whose text in a column satisfies a predicate.
 pub fn with_text(
     batches: &[RecordBatch],

@@ -2,7 +2,7 @@
 --
 -- reads   usage_segment, rated_usage, unrated_usage
 WITH rated AS (
-  SELECT DISTINCT series_id, charge_date, segment_start
+  SELECT series_id, charge_date, segment_start
   FROM rated_usage
   WHERE component = 'base'
 ),
@@ -10,13 +10,38 @@ unrated AS (
   SELECT series_id, charge_date, segment_start
   FROM unrated_usage
   WHERE component = 'base'
+),
+violation AS (
+  SELECT series_id, charge_date, segment_start, consumed_quantity, FALSE AS is_rated, FALSE AS is_unrated
+  FROM usage_segment
+  WHERE NOT EXISTS (
+      SELECT 1
+      FROM rated
+      WHERE rated.series_id = usage_segment.series_id AND rated.charge_date = usage_segment.charge_date
+        AND rated.segment_start = usage_segment.segment_start
+    )
+    AND NOT EXISTS (
+      SELECT 1
+      FROM unrated
+      WHERE unrated.series_id = usage_segment.series_id AND unrated.charge_date = usage_segment.charge_date
+        AND unrated.segment_start = usage_segment.segment_start
+    )
+  UNION ALL
+  SELECT series_id, charge_date, segment_start, consumed_quantity, TRUE, TRUE
+  FROM usage_segment
+  WHERE EXISTS (
+      SELECT 1
+      FROM unrated
+      WHERE unrated.series_id = usage_segment.series_id AND unrated.charge_date = usage_segment.charge_date
+        AND unrated.segment_start = usage_segment.segment_start
+    )
+    AND EXISTS (
+      SELECT 1
+      FROM rated
+      WHERE rated.series_id = usage_segment.series_id AND rated.charge_date = usage_segment.charge_date
+        AND rated.segment_start = usage_segment.segment_start
+    )
 )
-SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start, usage_segment.consumed_quantity,
-       rated.series_id IS NOT NULL AS is_rated, unrated.series_id IS NOT NULL AS is_unrated
-FROM usage_segment
-LEFT JOIN rated ON rated.series_id = usage_segment.series_id AND rated.charge_date = usage_segment.charge_date
- AND rated.segment_start = usage_segment.segment_start
-LEFT JOIN unrated ON unrated.series_id = usage_segment.series_id AND unrated.charge_date = usage_segment.charge_date
- AND unrated.segment_start = usage_segment.segment_start
-WHERE (rated.series_id IS NULL) = (unrated.series_id IS NULL)
+SELECT series_id, charge_date, segment_start, consumed_quantity, is_rated, is_unrated
+FROM violation
 ORDER BY series_id, charge_date, segment_start

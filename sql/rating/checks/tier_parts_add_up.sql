@@ -9,10 +9,15 @@ WITH packaged AS (
   FROM rate_tier
   WHERE package IS NOT NULL
 ),
-metered AS (
-  SELECT priced_series.rate_id, SUM(CAST(pool_usage.pool_quantity AS DECIMAL(50,9))) AS pool_quantity
+held AS (
+  SELECT priced_number, SUM(CAST(pool_quantity AS DECIMAL(50,9))) AS pool_quantity
   FROM pool_usage
-  JOIN priced_series ON priced_series.priced_number = pool_usage.priced_number
+  GROUP BY priced_number
+),
+metered AS (
+  SELECT priced_series.rate_id, CAST(SUM(held.pool_quantity) AS DECIMAL(60,9)) AS pool_quantity
+  FROM held
+  JOIN priced_series ON priced_series.priced_number = held.priced_number
   GROUP BY priced_series.rate_id
 ),
 priced AS (
