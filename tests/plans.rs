@@ -1,4 +1,7 @@
-//! `conto sql --explain`.
+//! `conto sql --explain`, and the statements that each command executes.
+
+mod executions;
+mod rule_rows;
 
 use conto::query::{Session, statements};
 use serde_json::Value;

@@ -126,7 +126,7 @@ impl PreparedStatement {
 
     /// Runs the statement on the rows of its placeholders and checks the result against the header. Several threads can
     /// run it at the same time.
-    #[tracing::instrument(level = "debug", name = "statement", skip_all, fields(path = self.statement.path))]
+    #[tracing::instrument(level = "debug", name = "statement", skip_all, fields(path = self.statement.path.trim_end_matches(".sql"), rows))]
     pub async fn run(&self, inputs: Inputs) -> Result<Vec<RecordBatch>, Error> {
         let failed = || Error::engine(format!("sql/{}", self.statement.path));
         // A plan keeps the state of a run, such as the build side of a join. So each run has a plan without state.
@@ -134,6 +134,7 @@ impl PreparedStatement {
         let context = TaskContext::from(&self.context);
         let config = context.session_config().clone().with_extension(Arc::new(inputs));
         let batches = collect(plan, Arc::new(context.with_session_config(config))).await.map_err(failed())?;
+        tracing::Span::current().record("rows", batches.iter().map(RecordBatch::num_rows).sum::<usize>());
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(self.statement, batch)).collect()
     }
 }

@@ -318,14 +318,14 @@ impl Session {
     }
 
     /// Runs the statement at a path below `sql/` and checks the rows against the header of the statement.
-    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters))]
+    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters), fields(rows))]
     pub async fn run(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         Ok(self.run_in_order(statement(path)?, parameters).await?.0)
     }
 
     /// Runs a statement and gives each batch of its rows to a function, in the order of the rows. The rows are never
     /// in memory together.
-    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters, take))]
+    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters, take), fields(rows))]
     pub async fn run_each<E: From<Error>>(
         &self,
         path: &str,
@@ -336,9 +336,12 @@ impl Session {
         let failed = || Error::engine(format!("sql/{}", statement.path));
         let plan = self.physical_plan(statement, parameters).await?;
         let mut rows = execute_stream(plan, self.context.task_ctx()).map_err(failed())?;
+        let mut count = 0;
         while let Some(batch) = rows.try_next().await.map_err(failed())? {
+            count += batch.num_rows();
             take(&conform(statement, &batch)?)?;
         }
+        tracing::Span::current().record("rows", count);
         Ok(())
     }
 
@@ -352,13 +355,14 @@ impl Session {
         let plan = self.physical_plan(statement, parameters).await?;
         let order = order_of(plan.as_ref());
         let batches = collect(plan, self.context.task_ctx()).await.map_err(failed())?;
+        tracing::Span::current().record("rows", batches.iter().map(RecordBatch::num_rows).sum::<usize>());
         let batches = batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch));
         Ok((batches.collect::<Result<_, _>>()?, order))
     }
 
     /// Runs a statement and registers the rows under the name of the statement, for later statements. The rows keep
     /// their order.
-    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters))]
+    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters), fields(rows))]
     pub async fn materialize(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let statement = statement(path)?;
         let (batches, order) = self.run_in_order(statement, parameters).await?;

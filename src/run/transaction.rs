@@ -28,6 +28,12 @@ impl Part {
     pub fn has_rows(&self) -> bool {
         self.data.is_some()
     }
+
+    /// Records the rows in the log, which a test compares with the rows of the statements.
+    fn log(&self) {
+        let rows = self.data.as_ref().map_or(0, |data| data.file.rows);
+        tracing::debug!(relation = self.relation, rows, "staged");
+    }
 }
 
 /// Encodes rows of a relation. The encoding needs no transaction, so several threads can encode at the same time.
@@ -232,6 +238,7 @@ impl Transaction {
     }
 
     pub async fn append_encoded(&mut self, part: Part) -> Result<(), Error> {
+        part.log();
         if let Some(data) = part.data {
             let file = self.write(data).await?;
             if !self.snapshot.contains(&file.path) || self.removed.remove(&file.path) {
@@ -253,6 +260,7 @@ impl Transaction {
     }
 
     pub async fn replace_encoded(&mut self, part: Part) -> Result<bool, Error> {
+        part.log();
         let before = self.partition_files(&part.relation, &part.partition, part.bucket);
         let after = match part.data {
             Some(data) => Some(self.write(data).await?),
