@@ -104,6 +104,10 @@ impl Printer {
                 self.diagnostics(diagnostics);
                 self.talk(&format!("error: {failure}"));
             }
+            Failure::Pipeline(Error::Row(diagnostic)) => {
+                self.diagnostics(std::slice::from_ref(diagnostic));
+                self.talk(&format!("error: {failure}"));
+            }
             Failure::Usage { message, hint } => self.talk(&format!("error: {message}\nhint: {hint}")),
             Failure::Pipeline(Error::BrokenCheck { rows, .. }) => {
                 self.talk(&format!("error: {failure}; nothing was committed. The violating rows:"));
@@ -130,6 +134,11 @@ impl Printer {
                 }
                 if let Failure::Pipeline(Error::Query(crate::query::Error::Memory { .. })) = other {
                     self.talk("hint: this step committed nothing; raise --memory-limit, or run without it");
+                }
+                if let Failure::Pipeline(Error::Query(crate::query::Error::Value { .. })) = other {
+                    self.talk(
+                        "hint: check the quantities, prices and factors of this row; no documents were committed",
+                    );
                 }
                 if let Failure::Pipeline(Error::Storage(error)) = other
                     && let Some(hint) = error.hint()

@@ -38,6 +38,9 @@ pub enum Error {
     /// An invariant is violated: nothing is committed.
     #[error("the check `{claim}` failed: {summary}")]
     BrokenCheck { claim: String, summary: String, rows: Vec<RecordBatch> },
+    /// A number of a record or of a rule that a statement cannot use. The diagnostic names the row and the rule.
+    #[error("a row of a rule cannot be computed; no documents were committed")]
+    Row(Box<Diagnostic>),
     #[error("the current relation has no column `{name}` of the expected type")]
     Column { name: &'static str },
     #[error("could not use the directory for temporary files; set TMPDIR to another one")]
@@ -68,7 +71,8 @@ impl Error {
             Self::Lake(error) => error.class(),
             Self::Storage(error) => error.class(),
             Self::Invalid(_) => ErrorClass::Invalid,
-            Self::BrokenCheck { .. } | Self::Overflow { .. } => ErrorClass::Refused,
+            Self::BrokenCheck { .. } | Self::Row(_) | Self::Overflow { .. } => ErrorClass::Refused,
+            Self::Query(query::Error::Value { .. }) => ErrorClass::Refused,
             Self::Query(_)
             | Self::Page(_)
             | Self::Column { .. }

@@ -1,7 +1,12 @@
 //! Errors of the engine. A user can resolve a lack of memory, an excessive number or an invalid query. All other errors
 //! are bugs.
 
+use std::collections::BTreeMap;
+
 use datafusion::error::DataFusionError;
+
+/// The columns of a row with their values as text.
+pub type Identity = BTreeMap<&'static str, String>;
 
 /// The reason why a statement or a query failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +43,39 @@ pub enum Error {
     TooLarge { relation: String, digits: u8 },
     #[error("the rows of `{relation}` are not in the order of {order}; this is a bug in conto, please report it")]
     Unsorted { relation: String, order: String },
+    /// A number that a statement cannot compute. The cause is a number of a record or of a rule.
+    #[error("sql/{path} cannot compute a number: {problem}{}", of_row(row))]
+    Value {
+        path: String,
+        problem: String,
+        /// The columns that identify the row, as far as they are known.
+        row: Identity,
+        #[source]
+        source: Box<DataFusionError>,
+    },
     #[error("could not build rows for `{relation}`")]
     Rows {
         relation: String,
         #[source]
         source: arrow::error::ArrowError,
     },
+}
+
+/// The row for a message, such as ` for the rule `r`, the meter `m``.
+fn of_row(row: &Identity) -> String {
+    const NAMES: [(&str, &str); 8] = [
+        ("rule_id", "rule"),
+        ("meter", "meter"),
+        ("resource_id", "resource"),
+        ("project_id", "project"),
+        ("account_id", "account"),
+        ("series_id", "series"),
+        ("invoice_number", "document"),
+        ("charge_date", "date"),
+    ];
+    let part = |(column, name): &(&str, &str)| row.get(column).map(|value| format!("{name} `{value}`"));
+    let parts: Vec<String> = NAMES.iter().filter_map(part).collect();
+    if parts.is_empty() { String::new() } else { format!(", for {}", parts.join(", ")) }
 }
 
 impl Error {

@@ -2,6 +2,7 @@
 
 mod error;
 pub mod expression;
+mod failing_row;
 pub mod lists;
 pub mod mapping;
 pub mod persisted;

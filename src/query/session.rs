@@ -333,13 +333,21 @@ impl Session {
         mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
         let statement = statement(path)?;
-        let failed = || Error::engine(format!("sql/{}", statement.path));
-        let plan = self.physical_plan(statement, parameters).await?;
-        let mut rows = execute_stream(plan, self.context.task_ctx()).map_err(failed())?;
+        let plan = self.physical_plan(statement, parameters.clone()).await?;
         let mut count = 0;
-        while let Some(batch) = rows.try_next().await.map_err(failed())? {
-            count += batch.num_rows();
-            take(&conform(statement, &batch)?)?;
+        let mut rows = match execute_stream(plan, self.context.task_ctx()) {
+            Ok(rows) => rows,
+            Err(error) => return Err(self.failed(statement, &parameters, error).await.into()),
+        };
+        loop {
+            match rows.try_next().await {
+                Ok(Some(batch)) => {
+                    count += batch.num_rows();
+                    take(&conform(statement, &batch)?)?;
+                }
+                Ok(None) => break,
+                Err(error) => return Err(self.failed(statement, &parameters, error).await.into()),
+            }
         }
         tracing::Span::current().record("rows", count);
         Ok(())
@@ -348,13 +356,10 @@ impl Session {
     /// Runs a statement. Returns its rows and the order of the rows, as the plan states it.
     async fn run_in_order(
         &self,
-        statement: &Statement,
+        statement: &'static Statement,
         parameters: Parameters,
     ) -> Result<(Vec<RecordBatch>, Vec<SortExpr>), Error> {
-        let failed = || Error::engine(format!("sql/{}", statement.path));
-        let plan = self.physical_plan(statement, parameters).await?;
-        let order = order_of(plan.as_ref());
-        let batches = collect(plan, self.context.task_ctx()).await.map_err(failed())?;
+        let (batches, order) = self.collect(statement, parameters).await?;
         tracing::Span::current().record("rows", batches.iter().map(RecordBatch::num_rows).sum::<usize>());
         let batches = batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch));
         Ok((batches.collect::<Result<_, _>>()?, order))
@@ -396,8 +401,21 @@ impl Session {
     #[tracing::instrument(level = "debug", name = "check", skip(self, parameters))]
     pub async fn violations(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let check = statement(path)?;
-        let plan = self.physical_plan(check, parameters).await?;
-        collect(plan, self.context.task_ctx()).await.map_err(Error::engine(format!("sql/{}", check.path)))
+        Ok(self.collect(check, parameters).await?.0)
+    }
+
+    /// The rows of a statement and their order, as the plan states it.
+    async fn collect(
+        &self,
+        statement: &'static Statement,
+        parameters: Parameters,
+    ) -> Result<(Vec<RecordBatch>, Vec<SortExpr>), Error> {
+        let plan = self.physical_plan(statement, parameters.clone()).await?;
+        let order = order_of(plan.as_ref());
+        match collect(plan, self.context.task_ctx()).await {
+            Ok(batches) => Ok((batches, order)),
+            Err(error) => Err(self.failed(statement, &parameters, error).await),
+        }
     }
 
     async fn physical_plan(

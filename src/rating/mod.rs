@@ -19,6 +19,7 @@ pub mod pricing_context;
 pub mod rate;
 mod rate_selection;
 mod rating_inputs;
+mod row_errors;
 pub mod rule_rows;
 pub mod segment;
 pub mod segmentation;
@@ -59,6 +60,10 @@ const BATCH_CHECKS: [&str; 4] = [
 /// `active_series` and `LATER_STAGE_RELATIONS`.
 #[tracing::instrument(level = "debug", name = "rating", skip_all)]
 pub async fn rate(context: &Context, transaction: &mut Transaction, series: RecordBatch) -> Result<(), Error> {
+    rate_period(context, transaction, series).await.map_err(|error| row_errors::at_its_rule(error, &context.rules))
+}
+
+async fn rate_period(context: &Context, transaction: &mut Transaction, series: RecordBatch) -> Result<(), Error> {
     context.options.progress.begin("Rating", 1);
     let stage = transaction.session.scope()?;
     let inputs = RatingInputs::prepare(context, transaction, &stage, series, &context.rules).await?;
