@@ -16,6 +16,20 @@ mod header;
 /// The path and the text of each file below `sql/`, from the build script.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/statements.rs"));
 
+/// The text of a file of the directory `CONTO_SQL_DIR`, or the text in the program. Tests of changed statements set this
+/// variable.
+#[cfg(debug_assertions)]
+fn text_of(path: &str, text: &'static str) -> &'static str {
+    let changed = std::env::var_os("CONTO_SQL_DIR").map(|directory| std::path::Path::new(&directory).join(path));
+    changed.and_then(|changed| std::fs::read_to_string(changed).ok()).map_or(text, |text| text.leak())
+}
+
+/// The text in the program. A release reads no other statements.
+#[cfg(not(debug_assertions))]
+const fn text_of(_: &str, text: &'static str) -> &'static str {
+    text
+}
+
 /// One statement with its contract.
 #[derive(Clone, Debug)]
 pub struct Statement {
@@ -91,7 +105,7 @@ type Parsed = Result<BTreeMap<String, Statement>, (String, String)>;
 static LAZY: LazyLock<Parsed> = LazyLock::new(|| {
     let mut all = BTreeMap::new();
     for (path, text) in FILES {
-        let parsed = parse(path, text).map_err(|problem| ((*path).to_owned(), problem))?;
+        let parsed = parse(path, text_of(path, text)).map_err(|problem| ((*path).to_owned(), problem))?;
         all.insert(path.trim_end_matches(".sql").to_owned(), parsed);
     }
     let with_intermediates: Vec<String> = all.values().map(|statement| with_intermediates(statement, &all)).collect();
