@@ -64,7 +64,7 @@ fn relation(code: &mut String, path: &str, header: &Header) -> std::fmt::Result 
     writeln!(code, "    fn read(batch: &RecordBatch) -> Result<Self, Error> {{\n        Ok(Self {{")?;
     for column in columns {
         let call = match column.kind {
-            ColumnType::Decimal { .. } => "DecimalColumn::read(batch, ",
+            ColumnType::Decimal { .. } => "NumberColumn::read(batch, ",
             _ => "cloned(batch, ",
         };
         writeln!(code, "            {}: {call}{:?})?,", column.name, column.name)?;
@@ -113,7 +113,7 @@ fn new_row(code: &mut String, name: &str, header: &Header) -> std::fmt::Result {
             ColumnType::Map => format!("entries_array({values})?"),
             ColumnType::Windows => format!("lists({values})"),
             ColumnType::Decimal { precision, .. } => {
-                format!("decimal_array(Self::Columns::PATH, {name:?}, {values}, {precision})?")
+                format!("number_array({values}, {precision})?")
             }
         };
         writeln!(code, "            {array},")?;
@@ -138,9 +138,14 @@ fn array(column: &Column) -> String {
         ColumnType::Flag => "BooleanArray",
         ColumnType::Map => "MapArray",
         ColumnType::Windows => "ListArray",
-        ColumnType::Decimal { scale, .. } => return format!("DecimalColumn<{scale}>"),
+        ColumnType::Decimal { precision, scale } => return format!("NumberColumn<{}>", number(precision, scale)),
     };
     array.to_owned()
+}
+
+/// The type of a decimal. `DECIMAL(28,4)` is an amount of a document.
+fn number(precision: u8, scale: i8) -> String {
+    if (precision, scale) == (28, 4) { "Amount".to_owned() } else { format!("Decimal<{scale}>") }
 }
 
 /// The type of a cell.
@@ -153,7 +158,7 @@ fn cell(column: &Column) -> String {
         ColumnType::Flag => "bool",
         ColumnType::Map => "Entries<'a>",
         ColumnType::Windows => "ArrayRef",
-        ColumnType::Decimal { scale, .. } => &format!("Decimal<{scale}>"),
+        ColumnType::Decimal { precision, scale } => &number(precision, scale),
     };
     if column.is_nullable { format!("Option<{kind}>") } else { kind.to_owned() }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conto::model::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
+use conto::model::money::{Amount, Cost, DecimalNumber, Quantity, UnitPrice};
 use serde_json::Value;
 
 use crate::test_lake::TestLake;
@@ -13,16 +13,16 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("`{name}` is not a text in {value:#}"))
 }
 
-fn number<const SCALE: u32>(value: &Value, name: &str) -> Decimal<SCALE> {
-    Decimal::parse_exact(text(value, name)).unwrap()
+fn number<N: DecimalNumber>(value: &Value, name: &str) -> N {
+    N::parse(text(value, name)).unwrap()
 }
 
 fn all<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     value[name].as_array().into_iter().flatten()
 }
 
-fn sum<const SCALE: u32>(values: impl Iterator<Item = Decimal<SCALE>>) -> Decimal<SCALE> {
-    values.fold(Decimal::ZERO, |sum, value| sum.checked_add(value).unwrap())
+fn sum<N: DecimalNumber>(values: impl Iterator<Item = N>) -> N {
+    N::try_from_units(values.map(N::to_units).sum()).unwrap()
 }
 
 fn places(line: &Value) -> u32 {
@@ -40,7 +40,7 @@ fn rounded(cost: Cost, line: &Value) -> Amount {
         (numerator, denominator) = if base == text(line, "price_currency") { (rate, one) } else { (one, rate) };
     }
     let converted = cost.scaled(numerator, denominator, places(line)).unwrap();
-    Amount::from_units(converted.units() / 10i128.pow(14))
+    Amount::of_decimal(converted).unwrap()
 }
 
 /// Checks the prices of a line. The price before factors, multiplied by all factors, equals the unit price of the line.
@@ -100,14 +100,14 @@ fn check(line: &Value, lake: &TestLake) -> Amount {
                 // If no amount is due any more, the current results may have no rule.
                 assert!(!places_named.is_empty() || due.is_zero(), "no rule: {line:#}");
                 let own = issued.iter().find(|one| one["invoice"] == line["invoice"] && one["line"] == line["line"]);
-                assert_eq!(number::<4>(own.unwrap(), "net_amount"), net, "{line:#}");
+                assert_eq!(number::<Amount>(own.unwrap(), "net_amount"), net, "{line:#}");
             }
         }
         ("Purchase", "percent") => {
             let percent: UnitPrice = number(line, "unit_price");
             let base: Quantity = number(line, "quantity");
             let whole = UnitPrice::from_integer(100).units();
-            let amount = Amount::from_units(base.units() / 100_000).scaled(percent.units(), whole, places(line));
+            let amount = Amount::of_decimal(base).unwrap().scaled(percent.units(), whole, places(line));
             assert_eq!(amount, Some(net), "{line:#}");
             assert!(text(&line["term_reference"], "place").contains(".toml:"), "{line:#}");
         }
@@ -152,7 +152,7 @@ fn check_document(lake: &TestLake, number_of: &str) {
         has_corrections |= line["origin"]["corrected_period"].is_string();
     }
     let sums = &explained["totals"];
-    assert_eq!(number::<4>(sums, "line_total"), net, "{explained:#}");
+    assert_eq!(number::<Amount>(sums, "line_total"), net, "{explained:#}");
     let taken_off: Amount = sum(all(sums, "allowances").map(|one| number(one, "amount")));
     let without_tax: Amount = number(sums, "total_without_tax");
     assert_eq!(net.checked_sub(taken_off), Some(without_tax), "{explained:#}");
@@ -161,7 +161,7 @@ fn check_document(lake: &TestLake, number_of: &str) {
     let tax: Amount = sum(all(sums, "taxes").map(|one| number(one, "tax_amount")));
     assert_eq!(without_tax.checked_add(tax), Some(number(sums, "total_with_tax")), "{explained:#}");
     let paid: Amount = sum(all(sums, "prepayments").map(|one| number(one, "amount")));
-    let due = number::<4>(sums, "total_with_tax").checked_sub(paid);
+    let due = number::<Amount>(sums, "total_with_tax").checked_sub(paid);
     assert_eq!(due, Some(number(sums, "amount_due")), "{explained:#}");
     for one in all(sums, "allowances").chain(all(sums, "prepayments")) {
         assert!(text(&one["term_reference"], "place").contains(".toml:"), "{one:#}");

@@ -58,8 +58,26 @@ const BANS: &[Ban] = &[
             // Names the float types of MessagePack, whose shortest decimal text is written.
             "intake/formats/messagepack.rs",
         ],
-        instead: "`money::Decimal` is exact; no float touches a quantity or an amount",
+        instead: "the numbers of src/model/money are exact; no float touches a quantity or an amount",
         refused: "    fn unit_price(text: &str) -> f64 {",
+    },
+    Ban {
+        words: &["10i128", "10u128", "1_000_000_000", "1_000_000_000_000", "100_000_000"],
+        allowed: &[
+            "model/money/",
+            // Sizes of units, such as the bits in a gigabit.
+            "load/quantity.rs",
+            // Bounds of other numbers: priorities, and measured values.
+            "load/rules.rs",
+            "load/keys/rules.rs",
+            // Kernels of statements, which compute on the integers of columns.
+            "export/usage_rows.rs",
+            "functions/",
+            "metering/windows.rs",
+            "rating/tier_parts.rs",
+        ],
+        instead: "src/model/money converts between decimal places: `with_places`, `power_of_ten`, `Quantity::ONE`",
+        refused: "    let step = 10i128.pow(scale - places);",
     },
     Ban { words: &["unsafe"], allowed: &[], instead: "safe code", refused: "    unsafe { pointer.read() }" },
 ];

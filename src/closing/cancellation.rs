@@ -33,7 +33,7 @@ use crate::error::{ClosingError, Error};
 use crate::model::config::Config;
 use crate::model::diagnostic::closest;
 use crate::model::issue::{Cancellation, CancelledDocument, CorrectedRows, Issue, IssuedDocument, IssuedUses};
-use crate::model::money::{Amount, places_of_code};
+use crate::model::money::{Amount, UnitPrice, places_of_code};
 use crate::model::period::date_of;
 use crate::model::summary::CancelledBy;
 use crate::model::terms::CARRIED_FORWARD;
@@ -414,7 +414,7 @@ fn check_exchange_rates(document: &DocumentToCancel, invoice: &[RecordBatch]) ->
     let mut rates = BTreeSet::new();
     for row in rows::each(invoice) {
         if document.documents.iter().any(|number| Ok(number.as_str()) == row.text("invoice_number").map_err(|_| ())) {
-            let rate = row.optional_decimal::<12>("exchange_rate")?.map(|rate| rate.units());
+            let rate = row.optional_decimal::<UnitPrice>("exchange_rate")?.map(|rate| rate.units());
             rates.insert((row.optional_text("exchange_base")?, rate, row.optional_day("exchange_rate_date")?));
         }
     }
@@ -560,7 +560,7 @@ pub async fn proposed(transaction: &Transaction, cancellation: &Cancellation) ->
         let is_cancellation = row.optional_text("correction_reason")? == Some(CANCELLED);
         let kind = kind_of(row.decimal("total_with_tax")?, Some(cancelled).filter(|_| is_cancellation));
         let places = places_of_code(row.text("currency")?);
-        let amount = |name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
+        let amount = |name| row.decimal::<Amount>(name).map(|amount| amount.to_text(places));
         proposed.push(CancelledBy {
             number: None,
             document_kind: kind.to_owned(),

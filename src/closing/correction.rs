@@ -36,7 +36,7 @@ use crate::error::{ClosingError, Error};
 use crate::model::config::ChargeIncreasesAs;
 use crate::model::draft_number::DraftNumbers;
 use crate::model::issue::CorrectedRows;
-use crate::model::money::{Amount, places_of, places_of_code};
+use crate::model::money::{Amount, Decimal, Quantity, UnitPrice, places_of, places_of_code};
 use crate::model::period::{BillingPeriod, day_number};
 use crate::model::summary::Change;
 use crate::model::tax::{TaxAmounts, TaxGroup, TaxTreatment, tax_amounts};
@@ -379,7 +379,7 @@ impl AmountDue {
             for one in differences {
                 let row = side.row(one.shown)?;
                 due.currency = row.text("currency")?.to_owned();
-                let change = Amount::from_units(sign * one.units[0]);
+                let change = Amount::from_units(sign * one.units[0]).ok_or(Error::AMOUNT_OVERFLOW)?;
                 due.net = due.net.checked_add(change).ok_or(Error::AMOUNT_OVERFLOW)?;
                 let sum = cumulative.entry(row.text("tax_treatment")?.to_owned()).or_default();
                 *sum = sum.checked_add(change).ok_or(Error::AMOUNT_OVERFLOW)?;
@@ -420,7 +420,8 @@ impl IssuedAmounts {
         let mut amounts: BTreeMap<Payer, Self> = BTreeMap::new();
         for (side, sign) in [(lines, 1), (allowances, -1)] {
             for row in side.each(payers)?.into_iter().filter(|row| !row.is_drafted) {
-                let change = Amount::from_units(sign * row.cells.units(side.compared.measures[0])?);
+                let change = row.cells.units(side.compared.measures[0])?.checked_mul(sign);
+                let change = change.and_then(Amount::from_units).ok_or(Error::AMOUNT_OVERFLOW)?;
                 let of_payer = amounts.entry(row.payer.clone()).or_default();
                 let sum = of_payer.nets.entry(row.cells.text("tax_treatment")?.to_owned()).or_default();
                 *sum = sum.checked_add(change).ok_or(Error::AMOUNT_OVERFLOW)?;
@@ -474,7 +475,7 @@ pub(super) fn issued_tax_total(
     let exchange = |row: Row<'_>| -> Result<_, Error> {
         let pair = [row.optional_text("exchange_base")?, row.optional_text("exchange_quote")?];
         let pair = pair.map(|currency| currency.map(str::to_owned));
-        Ok((pair, row.optional_decimal::<12>("exchange_rate")?, row.optional_day("exchange_rate_date")?))
+        Ok((pair, row.optional_decimal::<UnitPrice>("exchange_rate")?, row.optional_day("exchange_rate_date")?))
     };
     let own = rows::each(std::slice::from_ref(header)).next().map(exchange).transpose()?;
     let (mut tax, mut in_seller_currency) = (Amount::ZERO, Amount::ZERO);
@@ -615,7 +616,8 @@ fn returned_credits(
         if units > 0 {
             *open -= units;
             let sum = returned.entry(credit).or_default();
-            *sum = sum.checked_add(Amount::from_units(units)).ok_or(Error::AMOUNT_OVERFLOW)?;
+            let returned = Amount::from_units(units).and_then(|units| sum.checked_add(units));
+            *sum = returned.ok_or(Error::AMOUNT_OVERFLOW)?;
             let difference =
                 Difference { key: Vec::new(), shown, units: vec![-units, 0], period: [0, 0], is_amount: false };
             returned_credits.entry(group.0).or_default().push(difference);
@@ -832,13 +834,14 @@ impl DocumentSide {
 impl Difference {
     /// A measure of the difference. The quantity of a line without a unit is 1 or -1.
     fn measure(&self, index: usize) -> i128 {
-        const ONE: i128 = 1_000_000_000;
-        if self.is_amount && index == 1 { ONE * self.units[0].signum() } else { self.units[index] }
+        let one = Quantity::ONE.units();
+        if self.is_amount && index == 1 { one * self.units[0].signum() } else { self.units[index] }
     }
 
     fn unit_price(&self, shown: i128) -> i128 {
         // The factor converts the four decimal places of an amount to the twelve of a price.
-        if self.is_amount { self.units[0].abs() * 100_000_000 } else { shown }
+        let of_amount = UnitPrice::ONE.units() / Decimal::<4>::ONE.units();
+        if self.is_amount { self.units[0].abs() * of_amount } else { shown }
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn whole_account(
             };
             let (multiplier, divisor) = (rate.units("multiplier")?, rate.units("divisor")?);
             let converted =
-                line.decimal::<18>("contracted_cost")?.scaled(multiplier, divisor, 18).ok_or(Error::COST_OVERFLOW)?;
+                line.decimal::<Cost>("contracted_cost")?.scaled(multiplier, divisor, 18).ok_or(Error::COST_OVERFLOW)?;
             cost = cost.checked_add(converted).ok_or(Error::COST_OVERFLOW)?;
         }
     }
@@ -183,7 +183,7 @@ pub(super) fn totals_of(
     of_resellers: bool,
     is_counted: impl Fn(&str) -> bool,
 ) -> Result<Vec<CurrencySummary>, Error> {
-    let mut totals: BTreeMap<&str, (u64, i128, i128, i128)> = BTreeMap::new();
+    let mut totals: BTreeMap<&str, (u64, [Amount; 3])> = BTreeMap::new();
     for row in rows::each(&relations.invoice) {
         let is_retail = row.optional_text("sold_by")?.is_some();
         if !is_counted(row.text("document_kind")?) || is_retail != of_resellers {
@@ -191,12 +191,12 @@ pub(super) fn totals_of(
         }
         let sum = totals.entry(row.text("currency")?).or_default();
         sum.0 += 1;
-        sum.1 += row.units("total_without_tax")?;
-        sum.2 += row.units("tax_amount")?;
-        sum.3 += row.units("total_with_tax")?;
+        for (sum, column) in sum.1.iter_mut().zip(["total_without_tax", "tax_amount", "total_with_tax"]) {
+            *sum = sum.checked_add(row.decimal(column)?).ok_or(Error::AMOUNT_OVERFLOW)?;
+        }
     }
-    let total = |(currency, (invoices, net, tax, gross)): (&str, (u64, i128, i128, i128))| {
-        let text = |units| Amount::from_units(units).to_text(places_of_code(currency));
+    let total = |(currency, (invoices, [net, tax, gross])): (&str, (u64, [Amount; 3]))| {
+        let text = |amount: Amount| amount.to_text(places_of_code(currency));
         CurrencySummary {
             currency: currency.to_owned(),
             invoices,

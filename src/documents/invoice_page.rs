@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::model::account::Account;
 use crate::model::config::Seller;
 use crate::model::issue::{Issue, IssuedDocument};
-use crate::model::money::{Amount, Decimal, Quantity, UnitPrice, places_of_code};
+use crate::model::money::{Amount, Percent, Quantity, UnitPrice, places_of_code};
 use crate::model::one_off_charge::{ONE_OFF, charge_id_of};
 use crate::model::period::date_of;
 use crate::model::tax::TaxTreatment;
@@ -45,7 +45,7 @@ pub(super) fn invoices(
     for row in rows::each(&relations.factored_price) {
         let price = FactoredPrice {
             base_unit_price: shown_price(row.decimal("base_unit_price")?),
-            factor: row.decimal::<12>("factor")?.to_string(),
+            factor: row.decimal::<UnitPrice>("factor")?.to_string(),
             currency: row.text("price_currency")?.to_owned(),
         };
         factored_prices.insert(price_key(row)?, price);
@@ -65,7 +65,7 @@ pub(super) fn invoices(
     let treatments = treatments(&relations.applied_tax)?;
     for row in rows::each(&relations.allowance) {
         let amounts = Amounts::of(row.text("currency")?);
-        let percent: Option<Decimal<4>> = row.optional_decimal("percent")?;
+        let percent: Option<Percent> = row.optional_decimal("percent")?;
         documents.entry(row.text("invoice_number")?).or_default().allowances.push(AllowanceLine {
             kind: row.text("kind")?.to_owned(),
             description: row.text("description")?.to_owned(),
@@ -84,7 +84,7 @@ pub(super) fn invoices(
                 parts.taxes.push(TaxBreakdown {
                     name: tax.text("tax_name")?.to_owned(),
                     category: tax.text("tax_category")?.to_owned(),
-                    rate: tax.decimal::<4>("tax_rate")?.to_string(),
+                    rate: tax.decimal::<Percent>("tax_rate")?.to_string(),
                     is_compound: tax.flag("is_compound")?,
                     taxable_amount: amounts.text(tax.decimal("taxable_amount")?),
                     tax_amount: amounts.text(tax.decimal("tax_amount")?),
@@ -186,7 +186,7 @@ fn price_exchanges(relations: &Relations, invoice: Row<'_>) -> Result<Vec<PriceE
             found.push(PriceExchange {
                 base: base.to_owned(),
                 quote: rate.text("exchange_quote")?.to_owned(),
-                rate: rate.decimal::<12>("exchange_rate")?.to_string(),
+                rate: rate.decimal::<UnitPrice>("exchange_rate")?.to_string(),
                 date: date_of(rate.day("exchange_rate_date")?),
             });
         }
@@ -247,7 +247,7 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         charge_kind: Some(charge_kind.to_owned()).filter(|kind| !matches!(kind.as_str(), "" | "usage" | "percent")),
         charge_period_start: date_of(row.day("charge_period_start")?),
         charge_period_end: date_of(row.day("charge_period_end")?),
-        quantity: row.decimal::<9>("quantity")?.to_string(),
+        quantity: row.decimal::<Quantity>("quantity")?.to_string(),
         unit: row.text("unit")?.to_owned(),
         unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },
         unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
@@ -394,7 +394,7 @@ fn exchange_of(invoice: Row<'_>) -> Result<Option<Exchange>, Error> {
     Ok(Some(Exchange {
         base: base.to_owned(),
         quote: invoice.text("exchange_quote")?.to_owned(),
-        rate: invoice.decimal::<12>("exchange_rate")?.to_string(),
+        rate: invoice.decimal::<UnitPrice>("exchange_rate")?.to_string(),
         date: date_of(invoice.day("exchange_rate_date")?),
         seller_currency: seller_currency.to_owned(),
         tax_in_seller_currency: Amounts::of(seller_currency).text(invoice.decimal("tax_amount_in_seller_currency")?),

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::export::csv::{self, Places};
 use crate::model::close_blocker::{BlockerCost, CloseBlocker, CloseDecision};
 use crate::model::issue::Issue;
-use crate::model::money::{Amount, Cost, Decimal, Quantity, places_of, places_of_code};
+use crate::model::money::{Amount, Cost, Percent, Quantity, places_of, places_of_code};
 use crate::model::period::date_of;
 use crate::query::{Parameters, Session, statement};
 use crate::rows::{self, Row};
@@ -385,7 +385,7 @@ fn document(row: Row<'_>) -> Result<PackDocument, Error> {
 }
 
 fn tax(row: Row<'_>) -> Result<PackTax, Error> {
-    let rate: Decimal<4> = row.decimal("tax_rate")?;
+    let rate: Percent = row.decimal("tax_rate")?;
     let seller_currency = text(row, "seller_currency")?;
     Ok(PackTax {
         sold_by: optional(row, "sold_by")?,

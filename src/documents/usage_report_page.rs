@@ -9,7 +9,7 @@ use crate::documents::render::{
     SkuCost, UnratedUsage, UsageReportPage,
 };
 use crate::error::Error;
-use crate::model::money::{Amount, Cost, places_of_code};
+use crate::model::money::{Amount, Cost, Quantity, places_of_code};
 use crate::model::period::date_of;
 use crate::rows::{self, Row};
 use crate::storage::layout::{UNATTRIBUTED, file_name};
@@ -65,10 +65,9 @@ impl InvoicedLines<'_> {
     /// the rounding of the lines cannot explain the difference, because the invoice is for something else.
     fn rounding(&self, cost: Cost) -> Option<LineRounding> {
         let places = places_of_code(self.currency);
-        // An amount has four decimal places, and a cost has eighteen.
-        let sum = Cost::from_units(self.sum.units().checked_mul(10i128.pow(14))?);
+        let sum: Cost = self.sum.to_decimal()?;
         let difference = sum.checked_sub(cost.round_to(places))?;
-        let smallest_unit = 10i128.pow(18u32.checked_sub(places)?);
+        let smallest_unit = Amount::smallest(places)?.to_decimal::<18>()?.units();
         // Each line is rounded by at most half of the smallest unit of the currency.
         let of_lines = sum.checked_sub(cost)?.units().checked_abs()?.checked_mul(2)?;
         let is_explained = !self.has_correction && of_lines <= self.count.checked_mul(smallest_unit)?;
@@ -176,10 +175,10 @@ fn sku_cost(row: Row<'_>) -> Result<SkuCost, Error> {
         sku: row.text("sku")?.to_owned(),
         service: Some(row.text("service")?.to_owned()),
         description: row.text("description")?.to_owned(),
-        quantity: row.decimal::<9>("quantity")?.to_string(),
+        quantity: row.decimal::<Quantity>("quantity")?.to_string(),
         unit: row.text("unit")?.to_owned(),
-        contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
-        list_cost: row.decimal::<18>("list_cost")?.to_string(),
+        contracted_cost: row.decimal::<Cost>("contracted_cost")?.to_string(),
+        list_cost: row.decimal::<Cost>("list_cost")?.to_string(),
     })
 }
 
@@ -193,9 +192,9 @@ fn resource_cost(row: Row<'_>, labels: &HashMap<u64, Vec<Label>>) -> Result<Reso
         labels,
         service: row.optional_text("service")?.map(str::to_owned),
         meter: row.text("meter")?.to_owned(),
-        quantity: row.decimal::<9>("quantity")?.to_string(),
+        quantity: row.decimal::<Quantity>("quantity")?.to_string(),
         unit: row.text("unit")?.to_owned(),
-        contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+        contracted_cost: row.decimal::<Cost>("contracted_cost")?.to_string(),
     })
 }
 
@@ -222,7 +221,7 @@ fn unrated_usage(row: Row<'_>) -> Result<UnratedUsage, Error> {
     Ok(UnratedUsage {
         meter: row.text("meter")?.to_owned(),
         resource_id: row.text("resource_id")?.to_owned(),
-        quantity: row.decimal::<9>("quantity")?.to_string(),
+        quantity: row.decimal::<Quantity>("quantity")?.to_string(),
         unit: row.text("unit")?.to_owned(),
         reason: reason_text(row.text("reason")?),
     })

@@ -10,7 +10,7 @@ use crate::model::money::Amount;
 /// equal, the first share gets the unit. `None` if the sum of the weights is not positive, or a number has more than 38
 /// digits. Also `None` if `amount` has a fraction of the smallest unit.
 pub(super) fn allocate(amount: Amount, weights: &[Amount], places: u32) -> Option<Vec<Amount>> {
-    let unit = 10i128.checked_pow(4u32.checked_sub(places)?)?;
+    let unit = Amount::smallest(places)?.units();
     let whole = weights.iter().try_fold(0i128, |sum, weight| sum.checked_add(weight.units()))?;
     if whole <= 0 || amount.units() % unit != 0 {
         return None;
@@ -37,7 +37,7 @@ pub(super) fn allocate(amount: Amount, weights: &[Amount], places: u32) -> Optio
     for (_, index) in remainders.iter().take(left) {
         shares[*index] += 1;
     }
-    Some(shares.into_iter().map(|share| Amount::from_units(share * unit)).collect())
+    shares.into_iter().map(|share| Amount::from_units(share.checked_mul(unit)?)).collect()
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
         // A negative weight has a negative share, and the sum is the same.
         assert_eq!(shares_of("1.00", &["30", "-10"], 2), ["1.5", "-0.5"]);
         assert_eq!(allocate(Amount::from_integer(1), &amounts(&["1", "-1"]), 2), None);
-        assert_eq!(allocate(Amount::from_units(1), &amounts(&["1"]), 2), None);
+        assert_eq!(allocate(Amount::parse_exact("0.0001").unwrap(), &amounts(&["1"]), 2), None);
     }
 
     proptest! {
@@ -80,10 +80,10 @@ mod tests {
             places in 0u32..=4,
         ) {
             let unit = 10i128.pow(4 - places);
-            let weights: Vec<Amount> = weights.into_iter().map(Amount::from_units).collect();
+            let weights: Vec<Amount> = weights.into_iter().map(|units| Amount::from_units(units).unwrap()).collect();
             let whole: i128 = weights.iter().map(|weight| weight.units()).sum();
             prop_assume!(whole > 0);
-            let shares = allocate(Amount::from_units(total * unit), &weights, places).unwrap();
+            let shares = allocate(Amount::from_units(total * unit).unwrap(), &weights, places).unwrap();
             prop_assert_eq!(shares.iter().map(|share| share.units()).sum::<i128>(), total * unit);
             for (share, weight) in shares.iter().zip(&weights) {
                 let difference = share.units() * whole - total * unit * weight.units();

@@ -171,7 +171,7 @@ impl BroughtForward {
         let days: (DayNumber, DayNumber) = (row.day("charge_period_start")?, row.day("charge_period_end")?);
         let net_amount: Amount = row.decimal("net_amount")?;
         let mut line = if self.is_correction {
-            let mut line = Line::of_amount(days, net_amount);
+            let mut line = Line::of_amount(days, net_amount)?;
             line.service = row.text("service")?.to_owned();
             line.component = row.text("component")?.to_owned();
             line.sku = row.text("sku")?.to_owned();
@@ -190,7 +190,7 @@ impl BroughtForward {
             line
         } else {
             let amount = Amount::ZERO.checked_sub(net_amount).ok_or(Error::AMOUNT_OVERFLOW)?;
-            let mut line = Line::of_amount(days, amount);
+            let mut line = Line::of_amount(days, amount)?;
             line.service = "Brought forward".to_owned();
             line.component = "brought_forward".to_owned();
             line.sku = "brought_forward".to_owned();
@@ -211,7 +211,7 @@ impl BroughtForward {
         let net_amount = Amount::ZERO.checked_sub(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
         let first = self.lines.first();
         let days = first.map_or((0, 0), |line| (line.charge_period_start, line.charge_period_end));
-        let mut line = Line::of_amount(days, net_amount);
+        let mut line = Line::of_amount(days, net_amount)?;
         line.service = "Discounts".to_owned();
         line.component = row.text("kind")?.to_owned();
         line.charge_kind = row.text("kind")?.to_owned();
@@ -256,7 +256,7 @@ pub(super) fn carried_forward_lines(
             }
         }
         for (tax, sum) in sums.into_iter().filter(|(_, sum)| !sum.is_zero()) {
-            lines.push((key, index, Line::carried_forward(days, sum, tax.clone())));
+            lines.push((key, index, Line::carried_forward(days, sum, tax.clone())?));
             index += 1;
         }
     }

@@ -411,8 +411,7 @@ impl<'a> DraftContext<'a> {
         let places = places_of(buyer.currency);
         let mut bands = Vec::with_capacity(fee.bands.len());
         for band in &fee.bands {
-            let up_to =
-                band.up_to.map(|up_to| self.in_currency_of(buyer, fee::bound(up_to), fee.currency)).transpose()?;
+            let up_to = band.up_to.map(|up_to| self.in_currency_of(buyer, up_to, fee.currency)).transpose()?;
             bands.push((up_to, band.percent));
         }
         let minimum = match fee.minimum {
@@ -592,9 +591,8 @@ impl<'a> DraftContext<'a> {
         let unit_price = conversion.of(contracted_unit_price, 12).ok_or(Error::AMOUNT_OVERFLOW)?;
         let mut line = Line::of_amount(
             (row.day("charge_period_start")?, row.day("charge_period_end")?),
-            // A cost has eighteen decimal places, and an amount has four.
-            Amount::from_units(converted.units() / 10i128.pow(14)),
-        );
+            Amount::of_decimal(converted).ok_or(Error::AMOUNT_OVERFLOW)?,
+        )?;
         line.project_id = row.optional_text("project_id")?.map(str::to_owned);
         line.charge_category = charge.category;
         line.service = row.text("service")?.to_owned();
@@ -755,7 +753,7 @@ impl<'a> DraftContext<'a> {
     /// The amount of a term, converted to the currency of the invoice and rounded.
     fn in_currency_of(&self, buyer: &Buyer<'_>, amount: Amount, currency: Currency) -> Result<Amount, DraftError> {
         let conversion = self.conversion(buyer.account, currency, buyer.currency)?;
-        Ok(conversion.of(amount, places_of(buyer.currency)).ok_or(Error::AMOUNT_OVERFLOW)?)
+        Ok(conversion.of_amount(amount, places_of(buyer.currency)).ok_or(Error::AMOUNT_OVERFLOW)?)
     }
 
     /// Carries the net amount forward if a total is negative or the net amount is below the minimum invoice amount.

@@ -3,9 +3,9 @@
 use super::line::{ChargeCategory, Line};
 use crate::error::Error;
 use crate::model::diagnostic::Place;
-use crate::model::money::{Amount, Quantity, UnitPrice, places_of};
+use crate::model::money::{Amount, Price, Quantity, places_of};
 use crate::model::period::{BillingPeriod, DayNumber};
-use crate::model::terms::{Fee, FeeExample, Percent, Terms};
+use crate::model::terms::{Fee, FeeExample, Terms};
 
 /// The component of fee lines. The base of a fee never includes fees.
 pub(super) const FEE: &str = "fee";
@@ -15,7 +15,7 @@ pub(super) const FEE: &str = "fee";
 pub(super) struct AppliedFee<'a> {
     pub(super) fee: &'a Fee,
     /// The inclusive upper bound of each band, and its percentage.
-    pub(super) bands: Vec<(Option<Amount>, UnitPrice)>,
+    pub(super) bands: Vec<(Option<Amount>, Price)>,
     pub(super) minimum: Amount,
     pub(super) currency: &'a str,
     pub(super) places: u32,
@@ -37,15 +37,13 @@ impl AppliedFee<'_> {
             if part <= Amount::ZERO {
                 break;
             }
-            // The percentage has the twelve decimal places of a unit price.
-            let whole = UnitPrice::from_integer(100).units();
-            let amount = part.scaled(percent.units(), whole, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
-            let mut line = self.line(period, amount);
-            line.tier_start = quantity(below);
-            line.quantity = quantity(part);
+            let amount = part.percentage(*percent, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
+            let mut line = self.line(period, amount)?;
+            line.tier_start = below.to_decimal().ok_or(Error::AMOUNT_OVERFLOW)?;
+            line.quantity = part.to_decimal().ok_or(Error::AMOUNT_OVERFLOW)?;
             self.currency.clone_into(&mut line.unit);
-            line.unit_price = *percent;
-            line.contracted_unit_price = *percent;
+            line.unit_price = (*percent).into();
+            line.contracted_unit_price = (*percent).into();
             line.unit_price_per = Quantity::from_integer(100);
             line.charge_kind = "percent".to_owned();
             lines.push(line);
@@ -54,15 +52,15 @@ impl AppliedFee<'_> {
         }
         let missing = self.minimum.checked_sub(sum).ok_or(Error::AMOUNT_OVERFLOW)?;
         if missing > Amount::ZERO {
-            let mut line = self.line(period, missing);
+            let mut line = self.line(period, missing)?;
             line.charge_kind = "minimum".to_owned();
             lines.push(line);
         }
         Ok(lines)
     }
 
-    fn line(&self, period: (DayNumber, DayNumber), amount: Amount) -> Line {
-        let mut line = Line::of_amount(period, amount);
+    fn line(&self, period: (DayNumber, DayNumber), amount: Amount) -> Result<Line, Error> {
+        let mut line = Line::of_amount(period, amount)?;
         line.charge_category = ChargeCategory::Purchase;
         line.service.clone_from(&self.fee.service);
         line.component = FEE.to_owned();
@@ -70,18 +68,8 @@ impl AppliedFee<'_> {
         line.sku.clone_from(&self.fee.sku);
         line.description.clone_from(&self.fee.description);
         line.line_by = format!("base={}", self.fee.base.label());
-        line
+        Ok(line)
     }
-}
-
-/// An amount as a quantity. The factor converts four decimal places to nine.
-fn quantity(amount: Amount) -> Quantity {
-    Quantity::from_units(amount.units() * 100_000)
-}
-
-/// The bound of a band as an amount. The bound in the rule file is a quantity with nine decimal places.
-pub(super) fn bound(up_to: Quantity) -> Amount {
-    Amount::from_units(up_to.units() / 100_000)
 }
 
 /// The result of one example of a fee.
@@ -110,7 +98,7 @@ fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
     let places = places_of(fee.currency);
     let applied = AppliedFee {
         fee,
-        bands: fee.bands.iter().map(|band| (band.up_to.map(bound), band.percent)).collect(),
+        bands: fee.bands.iter().map(|band| (band.up_to, band.percent)).collect(),
         minimum: prorated(fee.minimum.unwrap_or(Amount::ZERO), days.max(0), month.1 - month.0, places)?,
         currency: fee.currency.code(),
         places,
@@ -125,8 +113,7 @@ fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
         if line.unit.is_empty() {
             return format!("minimum: {amount} more");
         }
-        let percent = Percent::from_units(line.unit_price.units() / 100_000_000);
-        format!("{} at {percent} % = {amount}", line.quantity)
+        format!("{} at {} % = {amount}", line.quantity, line.unit_price)
     });
     Ok(FeeOutcome {
         fee_id: fee.id.clone(),

@@ -8,10 +8,9 @@ use iso_currency::Currency;
 use jiff::civil::Date;
 
 use crate::error::Error;
-use crate::model::money::{Amount, Cost, Quantity, UnitPrice};
+use crate::model::money::{Amount, Cost, Percent, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
 use crate::model::tax::TaxTreatment;
-use crate::model::terms::Percent;
 use crate::rows;
 
 /// The charge category of FOCUS: usage, a purchase, or an amount from another document.

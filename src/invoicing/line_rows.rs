@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Date32Array, Int64Array, StringArray};
 
 use crate::error::Error;
 use crate::invoicing::line::Line;
-use crate::model::money::Decimal;
+use crate::model::money::DecimalNumber;
 use crate::model::tax::TaxTreatment;
 use crate::rows;
 
@@ -31,13 +31,14 @@ pub(super) fn days<T>(rows: &[T], pick: impl Fn(&T) -> Option<i32>) -> ArrayRef 
     Arc::new(Date32Array::from_iter(rows.iter().map(pick)))
 }
 
-pub(super) fn decimals<T, const SCALE: u32>(
+pub(super) fn decimals<T, N: DecimalNumber>(
     rows: &[T],
     precision: u8,
-    pick: impl Fn(&T) -> Option<Decimal<SCALE>>,
+    pick: impl Fn(&T) -> Option<N>,
 ) -> Result<ArrayRef, Error> {
-    let scale = i8::try_from(SCALE).map_err(|_| Error::Internal("a decimal scale that does not fit into 8 bits"))?;
-    let units = rows.iter().map(|row| pick(row).map(Decimal::units));
+    let scale =
+        i8::try_from(N::PLACES).map_err(|_| Error::Internal("a decimal scale that does not fit into 8 bits"))?;
+    let units = rows.iter().map(|row| pick(row).map(DecimalNumber::to_units));
     Ok(Arc::new(rows::decimals(units, precision, scale)?))
 }
 

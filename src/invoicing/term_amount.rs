@@ -71,22 +71,23 @@ pub fn term_amounts(
 
 fn add(amounts: &mut Vec<TermAmount>, document: &Document) -> Result<(), Error> {
     let totals = &document.totals;
-    let mut push = |term_id: &str, project_id: &Option<String>, amount: Amount| {
+    let mut push = |term_id: &str, project_id: &Option<String>, amount: Amount| -> Result<(), Error> {
         let project_id = project_id.clone().or_else(|| document.project.as_ref().map(|(id, _)| id.clone()));
-        // The factor converts the four decimal places of an amount to the eighteen of a cost.
-        let amount = Cost::from_units(amount.units() * 10i128.pow(14));
+        let amount = amount.to_decimal().ok_or(Error::AMOUNT_OVERFLOW)?;
         let (term_id, account_id) = (term_id.to_owned(), document.account_id.clone());
         amounts.push(TermAmount { term_id, account_id, project_id, amount });
+        Ok(())
     };
     for line in &totals.lines {
         if let Some(term_id) = &line.term_id {
-            push(term_id, &line.project_id, line.net_amount);
+            push(term_id, &line.project_id, line.net_amount)?;
         }
     }
     for allowance in totals.allowances.iter().filter(|one| matches!(one.kind, DISCOUNT | OVERAGE)) {
         for (index, share) in &allowance.shares {
             let line = totals.lines.get(*index).ok_or(Error::Internal("an allowance share of a missing line"))?;
-            push(&allowance.term_id, &line.project_id, Amount::ZERO.checked_sub(*share).ok_or(Error::AMOUNT_OVERFLOW)?);
+            let discounted = Amount::ZERO.checked_sub(*share).ok_or(Error::AMOUNT_OVERFLOW)?;
+            push(&allowance.term_id, &line.project_id, discounted)?;
         }
     }
     Ok(())

@@ -10,9 +10,9 @@ use super::document::Document;
 use super::exchange_rate::ExchangeRate;
 use super::line::{ChargeCategory, Line};
 use crate::invoicing::totals::{AppliedCredit, AppliedDiscount, AppliedValue, InvoiceTotals};
-use crate::model::money::{Amount, Cost, UnitPrice};
+use crate::model::money::{self, Amount, Cost, Percent};
 use crate::model::tax::{TaxComponent, TaxTreatment};
-use crate::model::terms::{Conversion, Percent, TaxCategory};
+use crate::model::terms::{Conversion, TaxCategory};
 use crate::query::{Parameters, Session};
 use crate::rows;
 
@@ -26,13 +26,13 @@ fn checks() -> impl Iterator<Item = &'static str> {
 /// A treatment with one tax; the rate is in ten thousandths of a percent.
 fn one(category: TaxCategory, rate: i128) -> TaxTreatment {
     let reason = category.default_exemption_reason().map(str::to_owned);
-    TaxTreatment::of_one(category, Percent::from_units(rate), "VAT", reason)
+    TaxTreatment::of_one(category, Percent::from_units(rate).unwrap(), "VAT", reason)
 }
 
 /// A treatment with GST of 5 % and another tax.
 fn with_gst(name: &str, rate: i128, is_compound: bool) -> TaxTreatment {
-    let gst = TaxComponent { rate: Percent::from_units(50_000), name: "GST".to_owned(), is_compound: false };
-    let other = TaxComponent { rate: Percent::from_units(rate), name: name.to_owned(), is_compound };
+    let gst = TaxComponent { rate: Percent::from_units(50_000).unwrap(), name: "GST".to_owned(), is_compound: false };
+    let other = TaxComponent { rate: Percent::from_units(rate).unwrap(), name: name.to_owned(), is_compound };
     TaxTreatment { category: TaxCategory::Standard, taxes: vec![gst, other], exemption_reason: None }
 }
 
@@ -53,7 +53,7 @@ const TAX_POINT: jiff::civil::Date = jiff::civil::date(2024, 10, 31);
 /// The exchange rate between two of the `currencies`. Some rates are published in one direction, and some in the other.
 fn conversion(from: usize, to: usize) -> Conversion {
     let [(.., numerator, denominator), (.., to_numerator, to_denominator)] = [currencies()[from], currencies()[to]];
-    let one = UnitPrice::from_integer(1);
+    let one = money::ExchangeRate::from_integer(1);
     let (numerator, denominator) = match (from, to) {
         _ if from == to => return Conversion { numerator: one, denominator: one, date: None },
         (0, _) => (to_numerator, to_denominator),
@@ -61,7 +61,8 @@ fn conversion(from: usize, to: usize) -> Conversion {
         _ if from < to => (to_numerator + 7, ONE),
         _ => (ONE, numerator + 13),
     };
-    let [numerator, denominator] = [numerator, denominator].map(UnitPrice::from_units);
+    let [numerator, denominator] =
+        [numerator, denominator].map(|units| money::ExchangeRate::from_units(units).unwrap());
     Conversion { numerator, denominator, date: Some(TAX_POINT) }
 }
 
@@ -104,9 +105,9 @@ fn parts() -> impl Strategy<Value = Parts> {
 /// The amount of some hundredths. For a currency without decimal places, the amount is rounded down to whole units.
 fn amount(hundredths: u32, places: u32) -> Amount {
     if places == 0 {
-        Amount::from_units(i128::from(hundredths / 100) * 10_000)
+        Amount::from_units(i128::from(hundredths / 100) * 10_000).unwrap()
     } else {
-        Amount::from_units(i128::from(hundredths) * 100)
+        Amount::from_units(i128::from(hundredths) * 100).unwrap()
     }
 }
 
@@ -119,7 +120,7 @@ fn document(number: usize, parts: &Parts) -> Document {
         let cost = Cost::from_units(i128::from(*millionths) * 1_000_000_000_000);
         let Conversion { numerator, denominator, .. } = self::conversion(*price, parts.currency);
         let converted = cost.scaled(numerator.units(), denominator.units(), places).unwrap();
-        let mut line = Line::of_amount((20_000, 20_031), Amount::from_units(converted.units() / 10i128.pow(14)));
+        let mut line = Line::of_amount((20_000, 20_031), Amount::of_decimal(converted).unwrap()).unwrap();
         line.charge_category = ChargeCategory::Usage;
         line.charge_kind = "usage".to_owned();
         line.price_currency = Some(currencies()[*price].0);
@@ -130,7 +131,7 @@ fn document(number: usize, parts: &Parts) -> Document {
     let mut totals = InvoiceTotals::new(lines, places);
     for (place, (is_percent, hundredths, bits)) in parts.discounts.iter().enumerate() {
         let value = if *is_percent {
-            AppliedValue::Percent(Percent::from_units(i128::from(*hundredths) * 100))
+            AppliedValue::Percent(Percent::from_units(i128::from(*hundredths) * 100).unwrap())
         } else {
             AppliedValue::Fixed(amount(*hundredths, places))
         };

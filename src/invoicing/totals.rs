@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use super::line::{Allowance, ChargeCategory, Line};
 use crate::error::Error;
 use crate::invoicing::allocate::allocate;
-use crate::model::money::{Amount, Quantity, UnitPrice};
+use crate::model::money::{Amount, Factor, Percent, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
 use crate::model::tax::{TaxTreatment, tax_amounts};
-use crate::model::terms::{CARRIED_FORWARD, Percent, TaxCategory};
+use crate::model::terms::{CARRIED_FORWARD, TaxCategory};
 
 /// The component of commitment lines.
 pub(super) const COMMITMENT: &str = "commitment";
@@ -50,7 +50,7 @@ pub(super) struct AppliedCommitment {
     pub(super) description: String,
     pub(super) service: String,
     pub(super) amount: Amount,
-    pub(super) overage_factor: Option<UnitPrice>,
+    pub(super) overage_factor: Option<Factor>,
     pub(super) true_up: bool,
     pub(super) applies: Vec<bool>,
 }
@@ -173,8 +173,7 @@ impl InvoiceTotals {
         }
         let (amount, percent) = match discount.value {
             AppliedValue::Percent(percent) => {
-                let hundred = Percent::from_integer(100).units();
-                (base.scaled(percent.units(), hundred, self.places).ok_or(Error::AMOUNT_OVERFLOW)?, Some(percent))
+                (base.percentage(percent, self.places).ok_or(Error::AMOUNT_OVERFLOW)?, Some(percent))
             }
             AppliedValue::Fixed(amount) => (amount.min(base), None),
         };
@@ -193,7 +192,7 @@ impl InvoiceTotals {
         let picked = picked(&commitment.applies);
         let base = self.sum(&picked)?;
         let line = |charge_kind: &str, line_by: String, net_amount: Amount| -> Result<Line, E> {
-            let mut line = Line::of_amount(period, net_amount);
+            let mut line = Line::of_amount(period, net_amount)?;
             line.charge_category = ChargeCategory::Purchase;
             line.service.clone_from(&commitment.service);
             line.component = COMMITMENT.to_owned();
@@ -214,8 +213,9 @@ impl InvoiceTotals {
         }
         let Some(factor) = commitment.overage_factor else { return Ok(()) };
         let above = base.checked_sub(commitment.amount).ok_or(Error::AMOUNT_OVERFLOW)?;
-        let one = UnitPrice::from_integer(1).units();
-        let change = above.scaled(factor.units() - one, one, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let increase = factor.checked_sub(Factor::from_integer(1));
+        let change = increase.and_then(|increase| above.checked_mul(increase, self.places));
+        let change = change.ok_or(Error::AMOUNT_OVERFLOW)?;
         if change > Amount::ZERO {
             self.add(line(OVERAGE, format!("times={factor}"), change)?);
         } else if change < Amount::ZERO {
@@ -249,7 +249,7 @@ impl InvoiceTotals {
             self.nets()?.into_iter().map(|(treatment, sum)| (treatment.clone(), sum)).collect();
         for (tax, sum) in nets.into_iter().filter(|(_, sum)| !sum.is_zero()) {
             let negated = Amount::ZERO.checked_sub(sum).ok_or(Error::AMOUNT_OVERFLOW)?;
-            self.add(Line::carried_forward(period, negated, tax));
+            self.add(Line::carried_forward(period, negated, tax)?);
         }
         Ok(net)
     }
@@ -279,7 +279,7 @@ impl InvoiceTotals {
         let base =
             sums.iter().try_fold(Amount::ZERO, |sum, one| sum.checked_add(*one)).ok_or(Error::AMOUNT_OVERFLOW)?;
         let mut used = credit.balance.min(base);
-        let smallest_unit = Amount::from_units(10i128.pow(4u32.saturating_sub(self.places)));
+        let smallest_unit = Amount::smallest(self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
         if self.nets()?.values().any(|sum| *sum < Amount::ZERO) {
             // Each unit of the credit also removes the tax on this unit, so the limit is total * base / (base with
             // tax).
@@ -289,8 +289,9 @@ impl InvoiceTotals {
                 self.with_tax()?.scaled(base.units(), with_tax.units(), self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
             // The tax of each group is rounded separately, so the limit can be too low by one unit for each tax. The
             // tolerance allows for this, and the loop below reduces an amount that is too high.
-            let tolerance = Amount::from_units(smallest_unit.units() * (1 + tax_count as i128));
-            used = used.min(self.net()?).min(limit.checked_add(tolerance).ok_or(Error::AMOUNT_OVERFLOW)?);
+            let tolerance = smallest_unit.scaled(1 + tax_count as i128, 1, self.places);
+            let limit = tolerance.and_then(|tolerance| limit.checked_add(tolerance)).ok_or(Error::AMOUNT_OVERFLOW)?;
+            used = used.min(self.net()?).min(limit);
         }
         let deduction =
             Deduction { kind: credit.kind, id: &credit.id, description: &credit.description, percent: None };
@@ -322,11 +323,8 @@ struct Deduction<'a> {
 
 /// The price reduction of a factor below one: 20 percent for 0.8. `None` if the reduction has more decimal places than
 /// a percentage.
-fn percent_below(factor: UnitPrice) -> Option<Percent> {
-    let below = (UnitPrice::from_integer(1).units() - factor.units()) * 100;
-    // This step converts the twelve decimal places of a factor to the four of a percentage.
-    let step = 10i128.pow(8);
-    (below % step == 0).then(|| Percent::from_units(below / step))
+fn percent_below(factor: Factor) -> Option<Percent> {
+    Factor::from_integer(1).checked_sub(factor)?.to_percent()
 }
 
 fn picked(applies: &[bool]) -> Vec<usize> {
@@ -335,20 +333,24 @@ fn picked(applies: &[bool]) -> Vec<usize> {
 
 impl Line {
     /// A line that carries an amount forward to the next document.
-    pub(super) fn carried_forward(period: (DayNumber, DayNumber), net_amount: Amount, tax: TaxTreatment) -> Self {
-        let mut line = Self::of_amount(period, net_amount);
+    pub(super) fn carried_forward(
+        period: (DayNumber, DayNumber),
+        net_amount: Amount,
+        tax: TaxTreatment,
+    ) -> Result<Self, Error> {
+        let mut line = Self::of_amount(period, net_amount)?;
         line.service = "Carried forward".to_owned();
         line.component = CARRIED_FORWARD.to_owned();
         line.sku = CARRIED_FORWARD.to_owned();
         line.description = "Carried forward to the next invoice".to_owned();
         line.charge_kind = CARRIED_FORWARD.to_owned();
         line.tax = tax;
-        line
+        Ok(line)
     }
 
-    /// A line that has only a net amount.
-    pub(super) fn of_amount(period: (DayNumber, DayNumber), net_amount: Amount) -> Self {
-        Self {
+    /// A line that has only a net amount. Its unit price equals the amount.
+    pub(super) fn of_amount(period: (DayNumber, DayNumber), net_amount: Amount) -> Result<Self, Error> {
+        Ok(Self {
             project_id: None,
             charge_category: ChargeCategory::Adjustment,
             service: String::new(),
@@ -365,14 +367,13 @@ impl Line {
             unit: String::new(),
             price_currency: None,
             contracted_unit_price: UnitPrice::ZERO,
-            // The factor converts the four decimal places of an amount to the twelve of a price.
-            unit_price: UnitPrice::from_units(net_amount.units() * 100_000_000),
+            unit_price: net_amount.to_decimal().ok_or(Error::AMOUNT_OVERFLOW)?,
             unit_price_per: Quantity::from_integer(1),
             contracted_cost: crate::model::money::Cost::ZERO,
             net_amount,
             tax: TaxTreatment::of_one(TaxCategory::OutOfScope, Percent::ZERO, "", None),
             reference: None,
-        }
+        })
     }
 }
 
@@ -387,7 +388,7 @@ mod tests {
     }
 
     fn line(net: &str, rate: &str) -> Line {
-        let mut line = Line::of_amount((0, 31), amount(net));
+        let mut line = Line::of_amount((0, 31), amount(net)).unwrap();
         line.charge_category = ChargeCategory::Usage;
         line.tax = TaxTreatment::of_one(TaxCategory::Standard, Percent::parse_exact(rate).unwrap(), "", None);
         line
@@ -425,7 +426,7 @@ mod tests {
             description: "Minimum".into(),
             service: "Commitment".into(),
             amount: amount(minimum),
-            overage_factor: factor.map(|factor| UnitPrice::parse_exact(factor).unwrap()),
+            overage_factor: factor.map(|factor| Factor::parse_exact(factor).unwrap()),
             true_up: true,
             applies: vec![true; lines],
         }
@@ -456,7 +457,7 @@ mod tests {
         assert_eq!(totals.remaining, [amount("52.50"), amount("17.50")]);
         let taxable = totals.net().unwrap();
         let rate = Percent::parse_exact("8.25").unwrap();
-        let tax = taxable.scaled(rate.units(), Percent::from_integer(100).units(), 2).unwrap();
+        let tax = taxable.percentage(rate, 2).unwrap();
         let due = taxable.checked_add(tax).unwrap().checked_sub(amount("5")).unwrap();
         assert_eq!((taxable, due), (amount("70.00"), amount("70.78")));
     }
@@ -519,7 +520,7 @@ mod tests {
                 _ => assert!(less.is_empty() && more.is_empty()),
             }
         }
-        assert_eq!(percent_below(UnitPrice::parse_exact("0.333333333333").unwrap()), None);
+        assert_eq!(percent_below(Factor::parse_exact("0.333333333333").unwrap()), None);
     }
 
     /// A credit of 50 on lines of 60 at 20 % and 40 at 5.5 % is split into 30 and 20. A second credit pays the
@@ -561,25 +562,25 @@ mod tests {
             let rates = ["5.5", "20", "19.6"];
             let lines: Vec<Line> = nets.iter().map(|(net, rate)| {
                 let mut line = line("1", rates[*rate]);
-                line.net_amount = Amount::from_units(net / unit * unit);
+                line.net_amount = Amount::from_units(net / unit * unit).unwrap();
                 line
             }).collect();
             let count = lines.len();
             let mut totals = InvoiceTotals::new(lines, places);
             for (is_percent, value, mask) in discounts {
                 let value = if is_percent {
-                    AppliedValue::Percent(Percent::from_units(value.min(1_000_000)))
+                    AppliedValue::Percent(Percent::from_units(value.min(1_000_000)).unwrap())
                 } else {
-                    AppliedValue::Fixed(Amount::from_units(value / unit * unit))
+                    AppliedValue::Fixed(Amount::from_units(value / unit * unit).unwrap())
                 };
                 let applies: Vec<bool> = (0..count).map(|index| mask >> (index % 16) & 1 == 1).collect();
                 totals.discount(&discount(value, &applies)).unwrap();
             }
             let mut committed = commitment("1", Some("0.9"), count);
-            committed.amount = Amount::from_units(minimum / unit * unit);
+            committed.amount = Amount::from_units(minimum / unit * unit).unwrap();
             totals.commit(&committed, (0, 31), tax_of).unwrap();
             for balance in credits {
-                let balance = Amount::from_units(balance / unit * unit);
+                let balance = Amount::from_units(balance / unit * unit).unwrap();
                 let credit = AppliedCredit { balance, ..credit("1") };
                 let used = totals.credit(&credit).unwrap();
                 prop_assert!(used <= balance);

@@ -15,7 +15,7 @@ use super::problems::reason;
 use super::table::{Text, Value};
 use crate::model::diagnostic::{Diagnostic, Place, SourceText};
 use crate::model::dialect::Suggestion;
-use crate::model::money::{Decimal, ParseDecimalError};
+use crate::model::money::{DecimalNumber, ParseDecimalError};
 
 /// A function that reads a file in an encoding. Tests and committed inputs replace the disk. Committed inputs contain
 /// decoded texts.
@@ -163,9 +163,9 @@ impl Rows {
     }
 
     /// The exact decimal in a cell, with the marks of the file.
-    pub(crate) fn decimal<const SCALE: u32>(&self, cell: &str) -> Result<Decimal<SCALE>, ParseDecimalError> {
+    pub(crate) fn decimal<N: DecimalNumber>(&self, cell: &str) -> Result<N, ParseDecimalError> {
         let canonical = self.file.dialect.numbers.canonical(cell).ok_or(ParseDecimalError::Malformed)?;
-        Decimal::parse_exact(&canonical)
+        N::parse(&canonical)
     }
 
     /// The hint for a cell whose marks are invalid. `None` if the marks are not the problem.

@@ -11,7 +11,7 @@ use super::written_account::canonical_id;
 use crate::model::commitment_discount::{Committed, Cover, Reservation};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
-use crate::model::money::UnitPrice;
+use crate::model::money::{Price, Quantity};
 
 /// The reservation from the keys that both kinds of tables have in common, and the table with the remaining keys.
 struct Common<'a> {
@@ -32,7 +32,7 @@ pub(crate) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &Rule
     let unit_price = table.require("unit_price").and_then(|value| value.non_negative());
     table.finish();
     let committed = Committed::Quantity { quantity: quantity?, unit_price: unit_price? };
-    let covers = vec![Cover { meter: meter?, when, unit_price: UnitPrice::ZERO }];
+    let covers = vec![Cover { meter: meter?, when, unit_price: Price::ZERO }];
     let examples = examples::commitment_examples(examples, &covers, meters, reader);
     Some(Reservation { committed, covers, examples, ..reservation? })
 }
@@ -41,8 +41,13 @@ pub(crate) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleR
     let Common { mut table, reservation } = common(table);
     let examples = table.tables("example", &keys::HOURLY_COMMITMENT_EXAMPLE);
     // The spent amount is counted as a quantity, which has nine decimal places.
-    let amount = table.require("amount").and_then(|value| value.positive::<9>());
-    let amount = amount.map(|amount| UnitPrice::from_units(amount.units() * 1_000));
+    let amount = table.require("amount").and_then(|value| {
+        let amount = Price::of_decimal(value.positive::<Quantity>()?);
+        if amount.is_none() {
+            value.too_large::<Price>();
+        }
+        amount
+    });
     let listed = table.require("covers");
     let tables = listed.as_ref().and_then(|value| value.tables(&keys::COVER)).unwrap_or_default();
     if let Some(listed) = listed.filter(|_| tables.is_empty()) {
@@ -76,7 +81,7 @@ fn common(mut table: Table<'_>) -> Common<'_> {
             id: id.value,
             account: account.value,
             project,
-            committed: Committed::Amount(UnitPrice::ZERO),
+            committed: Committed::Amount(Price::ZERO),
             currency,
             covers: Vec::new(),
             validity,

@@ -27,7 +27,7 @@ use crate::model::account::Accounts;
 use crate::model::branding::Branding;
 use crate::model::config::{ChartOfAccounts, Config, Seller, SourceConfig, Tax};
 use crate::model::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
-use crate::model::money::Decimal;
+use crate::model::money::Percent;
 
 const ACCOUNTS_KEYS: DialectKeys =
     DialectKeys { cells: true, null_values: true, numbers: false, time_zone: true, time_unit: false };
@@ -95,7 +95,7 @@ fn read(
     let exchange_rates = root.take("exchange_rates");
     let exchange_rates =
         exchange_rates.and_then(|value| CsvFile::read(&value, &keys::EXCHANGE_RATES_REFERENCE, EXCHANGE_RATES_KEYS));
-    let minimum_invoice_amount = root.take("minimum_invoice_amount").and_then(|value| value.positive::<4>());
+    let minimum_invoice_amount = root.take("minimum_invoice_amount").and_then(|value| value.positive());
     let time_zone = root.require_text("time_zone").and_then(|text| time_zone(&text, root.file));
     let currency = root.require_text("currency").and_then(|text| currency(&text, problems));
     let language = root.text("language").map(|text| language(text, problems));
@@ -146,7 +146,7 @@ fn read(
         seller: seller?.0,
         // Without `[tax]`, invoices are outside the scope of tax.
         tax: tax
-            .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
+            .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Percent::ZERO }))?,
         closing: closing.unwrap_or_default(),
         run_limits: run_limits.unwrap_or_default(),
         invoice_per,
@@ -261,8 +261,8 @@ fn tax(mut table: Table<'_>) -> Option<Tax> {
     };
     let rate_value = if category == Some("S") { table.require("rate") } else { table.take("rate") };
     let rate = match &rate_value {
-        Some(value) => value.non_negative::<4>(),
-        None => Some(Decimal::ZERO),
+        Some(value) => value.non_negative(),
+        None => Some(Percent::ZERO),
     };
     if let (Some(category), Some(rate), Some(value)) = (category, rate, &rate_value) {
         let found = if category != "S" && !rate.is_zero() {
@@ -271,7 +271,7 @@ fn tax(mut table: Table<'_>) -> Option<Tax> {
         } else if category == "S" && rate.is_zero() {
             let message = "tax of category S has the rate 0, expected more than 0".to_owned();
             Some((message, "use category Z for zero rate, E for exempt, O for outside the scope of tax"))
-        } else if rate > Decimal::from_integer(100) {
+        } else if rate > Percent::from_integer(100) {
             let message = format!("the tax rate is {rate} percent, expected at most 100");
             Some((message, "write the rate in percent, such as \"19\""))
         } else {

@@ -7,7 +7,7 @@ use super::problems::Problems;
 use super::rules::BASE;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{Price, Quantity};
 use crate::model::rule::{Divisor, Pricing, PricingUnit, Rule};
 
 fn at_one_time(left: &Rule, right: &Rule) -> bool {
@@ -109,7 +109,7 @@ fn disagreement(left: &Rule, right: &Rule, meters: &[Meter]) -> Option<String> {
     }
 }
 
-fn max_amounts(rule: &Rule) -> Vec<Option<UnitPrice>> {
+fn max_amounts(rule: &Rule) -> Vec<Option<Price>> {
     match &rule.pricing {
         Pricing::Tiers { tiers, .. } => tiers.iter().map(|tier| tier.max_amount).collect(),
         _ => Vec::new(),

@@ -9,7 +9,7 @@ use super::csv_file::CsvFile;
 use super::problems::Problems;
 use crate::load::attachments::{Row, Rows};
 use crate::model::diagnostic::{Diagnostic, SourceText};
-use crate::model::money::UnitPrice;
+use crate::model::money::ExchangeRate;
 use crate::model::terms::ExchangeRates;
 
 const COLUMNS: [&str; 4] = ["date", "base", "quote", "rate"];
@@ -45,7 +45,7 @@ pub(crate) fn read(source: &Arc<SourceText>, file: &CsvFile, problems: &Problems
             Err(message) => {
                 let problem = Diagnostic::error("rates::bad_cell", message).at(row.place.clone(), "in this row");
                 let rate = &row.cells[columns[3]];
-                let hint = rows.marks_hint(rate).filter(|_| rows.decimal::<12>(rate).is_err());
+                let hint = rows.marks_hint(rate).filter(|_| rows.decimal::<ExchangeRate>(rate).is_err());
                 problems.push(match hint {
                     Some(hint) => problem.hint(hint),
                     None => problem,
@@ -56,7 +56,7 @@ pub(crate) fn read(source: &Arc<SourceText>, file: &CsvFile, problems: &Problems
     rates
 }
 
-fn parsed(rows: &Rows, row: &Row, columns: &[usize]) -> Result<(Date, String, String, UnitPrice), String> {
+fn parsed(rows: &Rows, row: &Row, columns: &[usize]) -> Result<(Date, String, String, ExchangeRate), String> {
     let cell = |index: usize| row.cells[columns[index]].as_str();
     let date = cell(0).parse().map_err(|_| format!("`date` is `{}`, expected a date such as 2026-10-30", cell(0)))?;
     for code in [cell(1), cell(2)] {
@@ -64,7 +64,8 @@ fn parsed(rows: &Rows, row: &Row, columns: &[usize]) -> Result<(Date, String, St
             return Err(format!("`{code}` is not a currency of ISO 4217"));
         }
     }
-    let rate: UnitPrice = rows.decimal(cell(3)).map_err(|error| format!("`rate` is \"{}\", which {error}", cell(3)))?;
+    let rate: ExchangeRate =
+        rows.decimal(cell(3)).map_err(|error| format!("`rate` is \"{}\", which {error}", cell(3)))?;
     if rate.is_negative() || rate.is_zero() || cell(1) == cell(2) {
         let (base, quote, rate) = (cell(1), cell(2), cell(3));
         return Err(format!("one {base} is {rate} {quote}, expected a positive rate between two currencies"));

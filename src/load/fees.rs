@@ -14,7 +14,7 @@ use super::term_parts::{amount_of, day, own_currency, validity};
 use super::tiers::read_tiers;
 use super::written_account::INVOICE_PER;
 use crate::model::diagnostic::Diagnostic;
-use crate::model::money::{Amount, Decimal, UnitPrice, places_of};
+use crate::model::money::{Amount, Price, Quantity, places_of};
 use crate::model::period::{BillingPeriod, day_number};
 use crate::model::rule::{DEFAULT_PERIOD, PUBLIC, TierKind, TierPrice};
 use crate::model::terms::{Fee, FeeBand, FeeBase, FeeExample, Validity};
@@ -71,14 +71,17 @@ fn bands(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> O
         (Some(percent), None) => Some(vec![FeeBand { up_to: None, percent: percent_of(&percent)? }]),
         (None, Some(tier)) => {
             let tiers = read_tiers(&tier, TierKind::Graduated, units, units, reader)?;
-            let band = |tier: &crate::model::rule::Tier| match tier.price {
-                TierPrice::Percent(percent) if tier.flat_fee.is_zero() && tier.max_amount.is_none() => {
-                    Some(FeeBand { up_to: tier.up_to, percent })
+            let mut bands = Vec::with_capacity(tiers.len());
+            for one in &tiers {
+                let up_to = one.up_to.map(|up_to| bound(up_to, &tier));
+                if let TierPrice::Percent(percent) = one.price
+                    && one.flat_fee.is_zero()
+                    && one.max_amount.is_none()
+                {
+                    bands.push(FeeBand { up_to: up_to.map_or(Some(None), |up_to| up_to.map(Some))?, percent });
                 }
-                _ => None,
-            };
-            let bands: Option<Vec<FeeBand>> = tiers.iter().map(band).collect();
-            if bands.is_none() {
+            }
+            if bands.len() < tiers.len() {
                 let diagnostic = Diagnostic::error(
                     "rules::fee_tier",
                     "a tier of a fee needs `percent`, without another price or maximum",
@@ -86,8 +89,9 @@ fn bands(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> O
                 let diagnostic = diagnostic.at(tier.place(), "these tiers");
                 let hint = "write tiers such as tier = [{ up_to = \"10000\", percent = \"10\" }, { percent = \"7\" }]";
                 reader.problems.push(diagnostic.hint(hint));
+                return None;
             }
-            bands
+            Some(bands)
         }
         (Some(_), Some(tier)) => {
             let problem = Diagnostic::error("rules::two_prices", "the fee has both `percent` and `tier`");
@@ -101,9 +105,20 @@ fn bands(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> O
     }
 }
 
-fn percent_of(value: &Value<'_>) -> Option<UnitPrice> {
-    let percent: UnitPrice = value.positive()?;
-    if percent > Decimal::from_integer(100) {
+/// The bound of a band, which is an amount.
+fn bound(up_to: Quantity, tiers: &Value<'_>) -> Option<Amount> {
+    let amount = Amount::of_decimal(up_to);
+    if amount.is_none() {
+        let message = format!("a tier of the fee ends at {up_to}, expected an amount with at most 4 decimal places");
+        let problem = Diagnostic::error(tiers.file.codes.bad_number, message).at(tiers.place(), "these tiers");
+        tiers.file.problems.push(problem.hint("write `up_to` with the decimal places of the currency"));
+    }
+    amount
+}
+
+fn percent_of(value: &Value<'_>) -> Option<Price> {
+    let percent: Price = value.positive()?;
+    if percent > Price::from_integer(100) {
         let message = format!("the fee is {percent} percent, expected at most 100");
         let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "above 100");
         value.file.problems.push(problem);
@@ -133,8 +148,8 @@ fn whole_months(table: &mut Table<'_>) -> Validity {
 fn example(mut table: Table<'_>, currency: Currency, reader: &RuleReader<'_>) -> Option<FeeExample> {
     let declared_at = table.place();
     let name = table.require_text("name");
-    let charges = table.require("charges").and_then(|value| value.non_negative::<4>());
-    let net_amount = table.require("net_amount").and_then(|value| value.non_negative::<4>());
+    let charges = table.require("charges").and_then(|value| value.non_negative::<Amount>());
+    let net_amount = table.require("net_amount").and_then(|value| value.non_negative::<Amount>());
     let period = table.text("period");
     if let Some(period) = period.as_ref().filter(|period| Month::parse(&period.value, reader.time_zone).is_none()) {
         let message = format!("`{}` is not a billing period, expected a year and a month", period.value);

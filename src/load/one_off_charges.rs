@@ -7,15 +7,15 @@ use super::table::{Table, Text, Value};
 use super::term_parts::{day, own_currency};
 use super::written_account::canonical_id;
 use crate::model::diagnostic::{Diagnostic, Place, closest};
-use crate::model::money::{Decimal, Quantity, UnitPrice, places_of};
+use crate::model::money::{DecimalNumber, Price, Quantity, places_of};
 use crate::model::one_off_charge::{ChargePayer, OneOffCharge};
 use crate::model::terms::TaxRule;
 
 /// The price of a charge: quantity, unit and price of one unit. An amount has no unit.
-struct Price {
+struct ChargePrice {
     quantity: Quantity,
     unit: String,
-    unit_price: UnitPrice,
+    unit_price: Price,
 }
 
 pub(crate) fn read(mut table: Table<'_>) -> Option<OneOffCharge> {
@@ -101,7 +101,7 @@ fn payer(table: &mut Table<'_>) -> Option<(ChargePayer, Place)> {
 }
 
 /// The price of a charge: `unit` and `unit_price` with a `quantity`, or an `amount`.
-fn price(table: &mut Table<'_>, currency: Option<Currency>) -> Option<Price> {
+fn price(table: &mut Table<'_>, currency: Option<Currency>) -> Option<ChargePrice> {
     let quantity = table.take("quantity");
     let unit = table.take("unit");
     let unit_price = table.take("unit_price");
@@ -118,7 +118,7 @@ fn price(table: &mut Table<'_>, currency: Option<Currency>) -> Option<Price> {
                 Some(value) => not_zero(&value, value.decimal()?)?,
                 None => Quantity::from_integer(1),
             };
-            let unit_price = unit_price.decimal().and_then(|price: UnitPrice| {
+            let unit_price = unit_price.decimal().and_then(|price: Price| {
                 let hint = "write a positive `unit_price` and a negative `quantity` for a compensation";
                 if price.is_negative() {
                     let message = format!("`unit_price` is {price}, expected zero or more");
@@ -128,7 +128,7 @@ fn price(table: &mut Table<'_>, currency: Option<Currency>) -> Option<Price> {
                 }
                 Some(price)
             });
-            Some(Price { quantity, unit: unit?.text()?.value, unit_price: unit_price? })
+            Some(ChargePrice { quantity, unit: unit?.text()?.value, unit_price: unit_price? })
         }
         (None, Some(amount)) => {
             if let Some(other) = quantity.or(unit) {
@@ -136,7 +136,7 @@ fn price(table: &mut Table<'_>, currency: Option<Currency>) -> Option<Price> {
                 let message = format!("`{}` is only for a charge with `unit_price`", other.name);
                 refuse(&other, "rules::charge_amount", &message, "not with `amount`", hint);
             }
-            let value: UnitPrice = not_zero(&amount, amount.decimal()?)?;
+            let value: Price = not_zero(&amount, amount.decimal()?)?;
             let places = places_of(currency?);
             if value.round_to(places) != value {
                 let code = currency?.code();
@@ -146,8 +146,8 @@ fn price(table: &mut Table<'_>, currency: Option<Currency>) -> Option<Price> {
                 return None;
             }
             let sign = if value.is_negative() { -1 } else { 1 };
-            let unit_price = UnitPrice::from_units(value.units().abs());
-            Some(Price { quantity: Quantity::from_integer(sign), unit: String::new(), unit_price })
+            let unit_price = value.abs();
+            Some(ChargePrice { quantity: Quantity::from_integer(sign), unit: String::new(), unit_price })
         }
         (None, None) => {
             let diagnostic = Diagnostic::error("rules::no_price", "the charge has no price");
@@ -164,8 +164,8 @@ fn price(table: &mut Table<'_>, currency: Option<Currency>) -> Option<Price> {
 }
 
 /// The number, unless the number is zero.
-fn not_zero<const SCALE: u32>(value: &Value<'_>, number: Decimal<SCALE>) -> Option<Decimal<SCALE>> {
-    if number.is_zero() {
+fn not_zero<N: DecimalNumber>(value: &Value<'_>, number: N) -> Option<N> {
+    if number.to_units() == 0 {
         let message = format!("`{}` is zero, expected a positive or negative number", value.name);
         let hint = "remove the charge, or write `unit_price = \"0\"` for a charge that costs nothing";
         value.file.problems.push(Diagnostic::error("rules::bad_number", message).at(value.place(), "zero").hint(hint));

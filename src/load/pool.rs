@@ -5,7 +5,7 @@ use super::quantity::{In, Units};
 use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use crate::model::diagnostic::Diagnostic;
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{Price, Quantity};
 use crate::model::rule::{
     Cap, Direction, MissingWindows, Package, Percentile, PoolPeriod, PoolScope, QuantityRounding,
 };
@@ -18,8 +18,8 @@ pub(crate) struct PoolKeys {
     pub(crate) percentile: Option<Percentile>,
     pub(crate) round_quantity: Option<QuantityRounding>,
     pub(crate) free_units: Option<Quantity>,
-    pub(crate) minimum: Option<UnitPrice>,
-    pub(crate) maximum: Option<UnitPrice>,
+    pub(crate) minimum: Option<Price>,
+    pub(crate) maximum: Option<Price>,
     pub(crate) cap: Option<Cap>,
     pub(crate) flat_fee_at_zero: bool,
     pub(crate) minimum_at_zero: bool,
@@ -33,7 +33,7 @@ pub(crate) fn take_pool_keys(table: &mut Table<'_>, units: &Units<'_>, reader: &
     let round_quantity = rounding.as_ref().and_then(|value| quantity_rounding(value, units, reader));
     let free_units = table.take("free_units").and_then(|value| value.quantity(units, In::Priced));
     let minimum_value = table.take("minimum");
-    let minimum: Option<UnitPrice> = minimum_value.as_ref().and_then(Value::non_negative);
+    let minimum: Option<Price> = minimum_value.as_ref().and_then(Value::non_negative);
     let maximum_value = table.take("maximum");
     let maximum = maximum_value.as_ref().and_then(Value::non_negative);
     let cap_value = table.take("cap");

@@ -13,7 +13,7 @@ use super::validity::{cell_validity, check_window};
 use crate::load::attachments::{Row, Rows};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::meter::{Dimension, DimensionType, Meter};
-use crate::model::money::{Decimal, ParseDecimalError, UnitPrice};
+use crate::model::money::{DecimalNumber, ParseDecimalError, Price};
 use crate::model::rule::{Cap, PriceListRow, Pricing};
 
 const FILE_KEYS: DialectKeys =
@@ -162,21 +162,15 @@ fn read_row(
     })
 }
 
-fn price_cell<const SCALE: u32>(
-    name: &str,
-    cell: &str,
-    file: &Rows,
-    row: &Row,
-    reader: &RuleReader<'_>,
-) -> Option<Decimal<SCALE>> {
-    match file.decimal(cell) {
-        Ok(price) if price.is_negative() => {
+fn price_cell<N: DecimalNumber>(name: &str, cell: &str, file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<N> {
+    match file.decimal::<N>(cell) {
+        Ok(price) if price.to_units() < 0 => {
             reader.problems.push(negative(&RULES, name, price, row.place.clone()));
             None
         }
         Ok(price) => Some(price),
         Err(error) => {
-            let problem = bad_decimal::<SCALE>(&RULES, name, cell, error, row.place.clone());
+            let problem = bad_decimal::<N>(&RULES, name, cell, error, row.place.clone());
             let hint = file.marks_hint(cell).filter(|_| error == ParseDecimalError::Malformed);
             reader.problems.push(match hint {
                 Some(hint) => problem.hint(hint),
@@ -212,7 +206,7 @@ fn cap(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Cap>> {
     }
 }
 
-fn maximum(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<UnitPrice>> {
+fn maximum(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Price>> {
     match optional_cell(MAXIMUM, file, row) {
         Some(cell) => price_cell(MAXIMUM, cell, file, row, reader).map(Some),
         None => Some(None),

@@ -12,7 +12,7 @@ use super::table::{Table, Value};
 use super::tiers::read_tiers;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{DecimalNumber, Quantity};
 use crate::model::rule::{Factor, Pricing, TierKind, TierUnit};
 
 const PRICE_KEYS: [&str; 7] = ["unit_price", "prices", "price_list", "tiers", "percent", "factor", "free"];
@@ -140,12 +140,12 @@ fn unit_price(value: &Value<'_>, units: &Units<'_>) -> Option<Pricing> {
 }
 
 /// Reads a number for each value of a dimension: `{ by = "dimension", "value" = "0.1", … }`.
-fn by_values(
+fn by_values<N: DecimalNumber>(
     value: &Value<'_>,
     keys: &'static TableKeys,
     meter: Option<&Meter>,
     reader: &RuleReader<'_>,
-) -> Option<(String, BTreeMap<String, UnitPrice>)> {
+) -> Option<(String, BTreeMap<String, N>)> {
     let what = keys.what;
     let mut table = value.table(keys)?;
     let by = table.require_text("by");

@@ -2,7 +2,7 @@
 
 use super::table::Value;
 use crate::model::diagnostic::Diagnostic;
-use crate::model::money::Quantity;
+use crate::model::money::{PARSED_DIGITS, Quantity, has_digits};
 use crate::model::rule::{Divisor, PricingUnit};
 
 /// The units of a rule: the unit of its meter and the pricing unit.
@@ -22,8 +22,10 @@ pub enum UnitError {
     Other,
     /// The rule multiplies the metered quantity, so that the two units do not convert to each other.
     Multiplied,
-    /// The result has more than nine decimal places, or more than 28 digits.
+    /// The result has more than nine decimal places.
     NotExact,
+    /// The result has more than 28 digits.
+    TooLarge,
 }
 
 /// Splits `50 TB` into the number `50` and the unit `TB`. If the text has no unit or does not begin with a number, the
@@ -53,7 +55,7 @@ impl<'a> Units<'a> {
         }
         let divisor = self.divisor(seconds);
         let multiplied = |number: Quantity| match divisor {
-            Ok(divisor) => product(number, divisor).ok_or(UnitError::NotExact),
+            Ok(divisor) => product(number, divisor),
             Err(error) => Err(error),
         };
         if unit == self.priced_name() {
@@ -75,7 +77,7 @@ impl<'a> Units<'a> {
         }
         let divisor = self.divisor(None);
         let divided = |number: Quantity| match divisor {
-            Ok(divisor) => quotient(number, divisor).ok_or(UnitError::NotExact),
+            Ok(divisor) => quotient(number, divisor),
             Err(error) => Err(error),
         };
         if unit == self.metered {
@@ -94,7 +96,7 @@ impl<'a> Units<'a> {
     fn divisor(&self, seconds: Option<i64>) -> Result<Quantity, UnitError> {
         match self.priced {
             _ if self.is_multiplied => Err(UnitError::Multiplied),
-            None => Ok(Quantity::from_integer(1)),
+            None => Ok(Quantity::ONE),
             Some(PricingUnit { of: Divisor::Number(number), .. }) => Ok(*number),
             Some(PricingUnit { of, .. }) => seconds.map(|seconds| of.units(seconds)).ok_or(UnitError::Other),
         }
@@ -102,7 +104,7 @@ impl<'a> Units<'a> {
 
     /// Whether the names of both units agree with the divisor. A `GB` of 1073741824 `B` does not convert to `TB`.
     fn is_consistent(&self, divisor: Result<Quantity, UnitError>) -> bool {
-        let by_name = converted(Quantity::from_integer(1), self.priced_name(), self.metered);
+        let by_name = converted(Quantity::ONE, self.priced_name(), self.metered);
         !matches!((by_name, divisor), (Ok(by_name), Ok(divisor)) if by_name != divisor)
     }
 }
@@ -151,8 +153,8 @@ fn converted(number: Quantity, from: &str, to: &str) -> Result<Quantity, UnitErr
     match (factor(&from), factor(&to)) {
         (Some((kind, _, numerator)), Some((other, _, denominator))) if kind == other && of_from == of_to => {
             let common = common_divisor(*numerator, *denominator);
-            let units = number.units().checked_mul(numerator / common).ok_or(UnitError::NotExact)?;
-            divided(units, denominator / common).ok_or(UnitError::NotExact)
+            let units = number.units().checked_mul(numerator / common).ok_or(UnitError::TooLarge)?;
+            divided(units, denominator / common)
         }
         _ => Err(UnitError::Other),
     }
@@ -162,23 +164,25 @@ fn common_divisor(left: i128, right: i128) -> i128 {
     if right == 0 { left } else { common_divisor(right, left % right) }
 }
 
-/// The quotient; `None` if the quotient is not exact or has too many digits.
-fn divided(units: i128, by: i128) -> Option<Quantity> {
-    let is_exact = units.checked_rem(by)? == 0;
-    let quotient = units.checked_div(by).filter(|_| is_exact)?;
-    (quotient.unsigned_abs() < 10u128.pow(28)).then(|| Quantity::from_units(quotient))
+/// The exact quotient.
+fn divided(units: i128, by: i128) -> Result<Quantity, UnitError> {
+    if units.checked_rem(by) != Some(0) {
+        return Err(UnitError::NotExact);
+    }
+    let quotient = units.checked_div(by).filter(|quotient| has_digits(*quotient, PARSED_DIGITS));
+    quotient.map(Quantity::from_units).ok_or(UnitError::TooLarge)
 }
 
-const ONE: i128 = 1_000_000_000;
+const ONE: i128 = Quantity::ONE.units();
 
-fn product(left: Quantity, right: Quantity) -> Option<Quantity> {
+fn product(left: Quantity, right: Quantity) -> Result<Quantity, UnitError> {
     let common = common_divisor(right.units(), ONE);
-    divided(left.units().checked_mul(right.units() / common)?, ONE / common)
+    divided(left.units().checked_mul(right.units() / common).ok_or(UnitError::TooLarge)?, ONE / common)
 }
 
-fn quotient(left: Quantity, right: Quantity) -> Option<Quantity> {
+fn quotient(left: Quantity, right: Quantity) -> Result<Quantity, UnitError> {
     let common = common_divisor(ONE, right.units());
-    divided(left.units().checked_mul(ONE / common)?, right.units() / common)
+    divided(left.units().checked_mul(ONE / common).ok_or(UnitError::TooLarge)?, right.units() / common)
 }
 
 /// The unit of a number without a unit.
@@ -243,8 +247,17 @@ impl Value<'_> {
             UnitError::NotExact => {
                 (format!("`{}` does not convert exactly from `{unit}` to `{expected}`", self.name), "not exact")
             }
+            UnitError::TooLarge => {
+                let digits = PARSED_DIGITS.saturating_sub(9);
+                let message =
+                    format!("`{}` in `{expected}` has more than {digits} digits before the decimal point", self.name);
+                (message, "too large")
+            }
         };
-        let hint = format!("write the quantity in `{expected}`, with or without the unit");
+        let hint = match error {
+            UnitError::TooLarge => "lower the quantity, or write a larger pricing unit".to_owned(),
+            _ => format!("write the quantity in `{expected}`, with or without the unit"),
+        };
         Diagnostic::error("rules::bad_unit", message).at(self.place(), label).hint(hint)
     }
 }
@@ -285,6 +298,8 @@ mod tests {
             ("500000000", "B", Ok("0.5")),
             ("1", "Gbit", Ok("0.125")),
             ("1", "bit", Err(UnitError::NotExact)),
+            ("10000000000", "EB", Err(UnitError::TooLarge)),
+            ("9999999999999999999", "EB", Err(UnitError::TooLarge)),
             ("1", "h", Err(UnitError::Other)),
             ("1", "GB-month", Err(UnitError::Other)),
         ] {

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::TableKeys;
 use super::problems::{Problems, suggestion};
 use crate::model::diagnostic::{Diagnostic, Place, SourceText};
-use crate::model::money::{Decimal, ParseDecimalError};
+use crate::model::money::{DecimalNumber, PARSED_DIGITS, ParseDecimalError};
 
 /// The codes of the problems that all kinds of files can have. The prefix of a code is the kind of the file.
 #[derive(Debug)]
@@ -387,7 +387,7 @@ impl<'a> Value<'a> {
     }
 
     /// A decimal in quotes. A number without quotes is an error, because TOML's floats are binary and not exact.
-    pub(crate) fn decimal<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
+    pub(crate) fn decimal<N: DecimalNumber>(&self) -> Option<N> {
         let Some(text) = self.value.as_str() else {
             let mut diagnostic = self.wrong_type("a decimal in quotes");
             match self.value {
@@ -405,39 +405,46 @@ impl<'a> Value<'a> {
     }
 
     /// The exact decimal in `text`, which is this value or a part of this value.
-    pub(crate) fn exact<const SCALE: u32>(&self, text: &str) -> Option<Decimal<SCALE>> {
-        match Decimal::parse_exact(text) {
+    pub(crate) fn exact<N: DecimalNumber>(&self, text: &str) -> Option<N> {
+        match N::parse(text) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.file.problems.push(bad_decimal::<SCALE>(self.file.codes, self.name, text, error, self.place()));
+                self.file.problems.push(bad_decimal::<N>(self.file.codes, self.name, text, error, self.place()));
                 None
             }
         }
     }
 
-    pub(crate) fn non_negative<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
+    pub(crate) fn non_negative<N: DecimalNumber>(&self) -> Option<N> {
         self.not_negative(self.decimal()?)
     }
 
-    pub(crate) fn not_negative<const SCALE: u32>(&self, value: Decimal<SCALE>) -> Option<Decimal<SCALE>> {
-        if value.is_negative() {
+    pub(crate) fn not_negative<N: DecimalNumber>(&self, value: N) -> Option<N> {
+        if value.to_units() < 0 {
             self.file.problems.push(negative(self.file.codes, self.name, value, self.place()));
             return None;
         }
         Some(value)
     }
 
-    pub(crate) fn positive<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
+    pub(crate) fn positive<N: DecimalNumber>(&self) -> Option<N> {
         self.not_zero(self.non_negative()?)
     }
 
-    pub(crate) fn not_zero<const SCALE: u32>(&self, value: Decimal<SCALE>) -> Option<Decimal<SCALE>> {
-        if value.is_zero() {
+    pub(crate) fn not_zero<N: DecimalNumber>(&self, value: N) -> Option<N> {
+        if value.to_units() == 0 {
             let message = format!("`{}` is zero, expected more than zero", self.name);
             self.file.problems.push(Diagnostic::error(self.file.codes.bad_number, message).at(self.place(), "zero"));
             return None;
         }
         Some(value)
+    }
+
+    /// Reports a number that is too large for the type `N`.
+    pub(crate) fn too_large<N: DecimalNumber>(&self) {
+        let error = ParseDecimalError::OutOfRange;
+        let text = self.as_str().unwrap_or_default();
+        self.file.problems.push(bad_decimal::<N>(self.file.codes, self.name, text, error, self.place()));
     }
 
     /// The choice whose name is the text of the value. An unknown name is a problem.
@@ -454,8 +461,8 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The error for a text that is not an exact decimal with at most `SCALE` places.
-pub(crate) fn bad_decimal<const SCALE: u32>(
+/// The error for a text that is not a number of the type `N`.
+pub(crate) fn bad_decimal<N: DecimalNumber>(
     codes: &Codes,
     name: &str,
     text: &str,
@@ -465,14 +472,17 @@ pub(crate) fn bad_decimal<const SCALE: u32>(
     let hint = match error {
         ParseDecimalError::Malformed => "write digits with a decimal point, such as \"0.02\"".to_owned(),
         ParseDecimalError::NotFinite => "write a finite number, such as \"0.02\"".to_owned(),
-        ParseDecimalError::OutOfRange => "write at most 28 digits".to_owned(),
-        ParseDecimalError::TooManyPlaces => format!("write at most {SCALE} decimal places"),
+        ParseDecimalError::OutOfRange => {
+            let digits = PARSED_DIGITS.saturating_sub(N::PLACES);
+            format!("write at most {digits} digits before the decimal point")
+        }
+        ParseDecimalError::TooManyPlaces => format!("write at most {} decimal places", N::PLACES),
     };
     Diagnostic::error(codes.bad_number, format!("`{name}` is \"{text}\", which {error}"))
         .at(place, "invalid number")
         .hint(hint)
 }
 
-pub(crate) fn negative<const SCALE: u32>(codes: &Codes, name: &str, value: Decimal<SCALE>, place: Place) -> Diagnostic {
+pub(crate) fn negative(codes: &Codes, name: &str, value: impl DecimalNumber, place: Place) -> Diagnostic {
     Diagnostic::error(codes.bad_number, format!("`{name}` is {value}, expected zero or more")).at(place, "negative")
 }

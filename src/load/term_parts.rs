@@ -11,7 +11,7 @@ use jiff::civil::Date;
 
 /// An amount of more than zero, with at most the decimal places of its currency.
 pub(crate) fn amount_of(value: &Value<'_>, currency: Currency) -> Option<Amount> {
-    let amount = value.positive::<4>()?;
+    let amount: Amount = value.positive()?;
     let places = places_of(currency);
     if amount.round_to(places) != amount {
         let code = currency.code();

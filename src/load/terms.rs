@@ -13,10 +13,10 @@ use super::unique_names::unique;
 use super::vat_id;
 use super::written_account::canonical_id;
 use crate::model::diagnostic::{Diagnostic, Place};
-use crate::model::money::Decimal;
+use crate::model::money::Percent;
 use crate::model::tax::{TaxComponent, TaxTreatment};
 use crate::model::terms::{
-    Commitment, Credit, CreditKind, Discount, DiscountValue, Percent, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
+    Commitment, Credit, CreditKind, Discount, DiscountValue, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
 };
 
 /// The tables of contract terms of all rule files.
@@ -115,7 +115,7 @@ fn commitment(mut table: Table<'_>) -> Option<Commitment> {
     let amount = table.require("amount");
     let currency = own_currency(&mut table)?;
     let amount = amount.and_then(|amount| amount_of(&amount, currency));
-    let overage_factor = table.take("overage_factor").and_then(|value| value.non_negative::<12>());
+    let overage_factor = table.take("overage_factor").and_then(|value| value.non_negative());
     let true_up = table.take("true_up").and_then(|value| value.boolean()).unwrap_or(true);
     let validity = validity(&mut table, "valid_from", "valid_to");
     table.finish();
@@ -258,7 +258,7 @@ fn tax_components(tax: &Table<'_>, value: &Value<'_>) -> Option<Vec<TaxComponent
     for (index, mut table) in tables.into_iter().enumerate() {
         let name = table.require_text("name");
         let rate = table.require("rate").and_then(|value| {
-            let rate = value.non_negative::<4>()?;
+            let rate = value.non_negative()?;
             checked_rate(&value, TaxCategory::Standard, rate)
         });
         let compound = table.take("compound");
@@ -304,14 +304,14 @@ fn category_and_rate(
     let is_standard = category == TaxCategory::Standard;
     let value = if is_standard { table.require(rate_key) } else { table.take(rate_key) };
     let Some(value) = value else { return (!is_standard).then_some((category, Percent::ZERO)) };
-    let rate = value.non_negative::<4>()?;
+    let rate = value.non_negative()?;
     checked_rate(&value, category, rate).map(|rate| (category, rate))
 }
 
 /// The rate, if the category allows it.
 fn checked_rate(value: &Value<'_>, category: TaxCategory, rate: Percent) -> Option<Percent> {
     let is_standard = category == TaxCategory::Standard;
-    if is_standard == rate.is_zero() || rate > Decimal::from_integer(100) {
+    if is_standard == rate.is_zero() || rate > Percent::from_integer(100) {
         let expected = if is_standard { "more than 0 and at most 100" } else { "0" };
         let message = format!("tax of category {} has the rate {rate}, expected {expected}", category.code());
         let problem = Diagnostic::error("rules::tax_rate", message).at(value.place(), "this rate");
@@ -323,8 +323,8 @@ fn checked_rate(value: &Value<'_>, category: TaxCategory, rate: Percent) -> Opti
 }
 
 fn percent_of(value: &Value<'_>) -> Option<Percent> {
-    let percent = value.positive::<4>()?;
-    if percent > Decimal::from_integer(100) {
+    let percent: Percent = value.positive()?;
+    if percent > Percent::from_integer(100) {
         let message = format!("the discount is {percent} percent, expected at most 100");
         let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "above 100");
         value.file.problems.push(problem);

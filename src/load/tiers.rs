@@ -6,7 +6,7 @@ use super::quantity::{In, Units};
 use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use crate::model::diagnostic::{Diagnostic, Place};
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{Price, Quantity};
 use crate::model::rule::{Tier, TierKind, TierPrice};
 
 /// Reads the tiers of a rule or fee. Every quantity must be in exactly one tier. If there is a problem, the result is
@@ -41,7 +41,7 @@ pub(crate) fn read_tiers(
         let bound = up_to.or(below);
         let price = take_price(&mut table, kind, units, reader);
         let fee_value = table.take("flat_fee");
-        let flat_fee = fee_value.as_ref().map_or(Some(UnitPrice::ZERO), Value::non_negative);
+        let flat_fee = fee_value.as_ref().map_or(Some(Price::ZERO), Value::non_negative);
         let max_value = table.take("max_amount");
         let max_amount = max_value.as_ref().and_then(|value| max_amount(value, fee_value.as_ref(), kind, reader));
         let up_to = bound.as_ref().and_then(|bound| bound.quantity(counted, In::Priced));
@@ -105,14 +105,14 @@ fn max_amount(
     flat_fee: Option<&Value<'_>>,
     kind: TierKind,
     reader: &RuleReader<'_>,
-) -> Option<UnitPrice> {
+) -> Option<Price> {
     let amount = value.non_negative()?;
     if kind == TierKind::Stairstep {
         let diagnostic = Diagnostic::error("rules::misplaced_key", "`max_amount` needs a tier with a unit price");
         let diagnostic = diagnostic.at(value.key_place(), "not with \"stairstep\"");
         reader.problems.push(diagnostic.hint("remove it: a tier of a stairstep price costs its `flat_fee`"));
     } else if let Some(fee) = flat_fee
-        && fee.non_negative().is_some_and(|fee| fee > amount)
+        && fee.non_negative::<Price>().is_some_and(|fee| fee > amount)
     {
         let diagnostic = Diagnostic::error("rules::fee_above_max_amount", "`flat_fee` is above `max_amount`")
             .at(fee.place(), "flat fee")
@@ -137,13 +137,13 @@ fn take_price(table: &mut Table<'_>, kind: TierKind, units: &Units<'_>, reader: 
         } else if !has_fee {
             table.missing("flat_fee");
         }
-        return Some(TierPrice::Unit(UnitPrice::ZERO));
+        return Some(TierPrice::Unit(Price::ZERO));
     }
     match (unit_price, percent, package) {
         (Some(price), None, None) => price.non_negative().map(TierPrice::Unit),
         (Some(price), None, Some(package)) => price.non_negative().map(|price| TierPrice::Package(price, package)),
         (None, Some(percent), None) => percent.non_negative().map(TierPrice::Percent),
-        (None, None, None) if has_fee => Some(TierPrice::Unit(UnitPrice::ZERO)),
+        (None, None, None) if has_fee => Some(TierPrice::Unit(Price::ZERO)),
         (None, None, None) => {
             table.missing("unit_price");
             None

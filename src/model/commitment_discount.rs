@@ -7,7 +7,7 @@ use iso_currency::Currency;
 use crate::model::diagnostic::Place;
 use crate::model::example::ExampleUsage;
 use crate::model::expression::Expression;
-use crate::model::money::{Cost, Quantity, UnitPrice};
+use crate::model::money::{Cost, Price, Quantity};
 use crate::model::period::DayNumber;
 use crate::model::terms::Validity;
 
@@ -35,9 +35,9 @@ pub struct Reservation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
     /// Metered units, with a price for each unit.
-    Quantity { quantity: Quantity, unit_price: UnitPrice },
+    Quantity { quantity: Quantity, unit_price: Price },
     /// An amount, which the covered usage consumes at the unit price of its [`Cover`].
-    Amount(UnitPrice),
+    Amount(Price),
 }
 
 impl Reservation {
@@ -77,5 +77,5 @@ pub struct Cover {
     pub when: Option<Expression>,
     /// The price of one pricing unit; zero for a reserved quantity. The pricing unit is the unit of the rule that would
     /// price the usage.
-    pub unit_price: UnitPrice,
+    pub unit_price: Price,
 }

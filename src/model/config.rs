@@ -10,7 +10,7 @@ use crate::model::account::{Accounts, InvoicePer, ZeroInvoices};
 use crate::model::branding::Branding;
 use crate::model::diagnostic::{Place, SourceText};
 use crate::model::dialect::Dialect;
-use crate::model::money::{Amount, Decimal};
+use crate::model::money::{Amount, Percent};
 use crate::model::terms::ExchangeRates;
 
 /// A valid configuration. Relative paths are resolved against the directory of the file.
@@ -239,7 +239,7 @@ pub struct Tax {
     /// The category of EN 16931: S (standard rate), Z (zero rate), E (exempt), O (outside the scope).
     pub category: String,
     /// The rate in percent.
-    pub rate: Decimal<4>,
+    pub rate: Percent,
 }
 
 /// A source of usage: files or a server.

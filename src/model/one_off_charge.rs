@@ -4,7 +4,7 @@ use iso_currency::Currency;
 use jiff::civil::Date;
 
 use crate::model::diagnostic::Place;
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{Price, Quantity};
 
 /// The charge kind of one-off charges, and the component of their lines.
 pub const ONE_OFF: &str = "one_off";
@@ -27,7 +27,7 @@ pub struct OneOffCharge {
     /// The unit; empty if the charge is an amount.
     pub unit: String,
     /// The price of one unit, or the absolute amount.
-    pub unit_price: UnitPrice,
+    pub unit_price: Price,
     pub currency: Currency,
     /// The id of the `[[tax]]` of the line, and its place; `None` for the tax that matches the line.
     pub tax: Option<(String, Place)>,

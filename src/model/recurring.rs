@@ -4,7 +4,7 @@ use iso_currency::Currency;
 
 use crate::model::diagnostic::Place;
 use crate::model::expression::Expression;
-use crate::model::money::{Cost, Quantity, UnitPrice};
+use crate::model::money::{Cost, Price, Quantity};
 use crate::model::period::DayNumber;
 use crate::model::terms::Validity;
 
@@ -27,7 +27,7 @@ pub struct RecurringFee {
     /// The unit of a whole period, such as `month`.
     pub unit: String,
     /// The price of one unit for the whole period.
-    pub unit_price: UnitPrice,
+    pub unit_price: Price,
     pub currency: Currency,
     pub billed: Billed,
     pub validity: Validity,

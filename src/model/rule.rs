@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use iso_currency::Currency;
 
 use crate::model::diagnostic::Place;
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{self, Price, Quantity};
 
 /// The rate card with the list prices. It is the default of rules and accounts.
 pub const PUBLIC: &str = "public";
@@ -56,9 +56,9 @@ pub struct Rule {
     /// Whether the minimum is due in a month without usage.
     pub minimum_at_zero: bool,
     /// The minimum cost of a pool.
-    pub minimum: Option<UnitPrice>,
+    pub minimum: Option<Price>,
     /// The maximum cost of a pool.
-    pub maximum: Option<UnitPrice>,
+    pub maximum: Option<Price>,
     pub cap: Option<Cap>,
     pub examples: Vec<RuleExample>,
     pub declared_at: Place,
@@ -131,7 +131,7 @@ impl Divisor {
             Self::Number(number) => number,
             Self::SecondsInPeriod => Quantity::from_integer(seconds),
             // Clock changes are multiples of a quarter of an hour, so the quotient has at most nine places.
-            Self::HoursInPeriod => Quantity::from_units(i128::from(seconds) * 1_000_000_000 / 3600),
+            Self::HoursInPeriod => Quantity::from_units(i128::from(seconds) * Quantity::ONE.units() / 3600),
         }
     }
 }
@@ -248,7 +248,7 @@ pub struct Package {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
     pub hours: Quantity,
-    pub price: UnitPrice,
+    pub price: Price,
 }
 
 /// A price at certain local times.
@@ -267,7 +267,7 @@ pub struct PriceWindow {
     pub dates: Vec<i32>,
     /// Day numbers on which the window does not apply.
     pub except: Vec<i32>,
-    pub unit_price: UnitPrice,
+    pub unit_price: Price,
 }
 
 /// The form of a price.
@@ -275,17 +275,17 @@ pub struct PriceWindow {
 pub enum Pricing {
     /// The price `amount` for `per` pricing units; `per` is usually 1. Documents show both numbers, and the charge is
     /// exact.
-    UnitPrice { amount: UnitPrice, per: Quantity },
+    UnitPrice { amount: Price, per: Quantity },
     /// A price for each value of one dimension. The next rule prices usage with other values.
-    Prices { by: String, values: BTreeMap<String, UnitPrice> },
+    Prices { by: String, values: BTreeMap<String, Price> },
     /// A price for each row of a CSV file. The next rule prices combinations of values without a row.
     PriceList { file: String, dimensions: Vec<String>, rows: Vec<PriceListRow> },
     /// A price for each tier of the pool's total. The last tier has no upper bound.
     Tiers { kind: TierKind, bounds: TierUnit, tiers: Vec<Tier> },
     /// A price for each package of pricing units.
-    Package { unit_price: UnitPrice, package: Package },
+    Package { unit_price: Price, package: Package },
     /// A percentage of the quantity. The quantity is an amount of money.
-    Percent(UnitPrice),
+    Percent(Price),
     /// A cap without another price: each hour costs its part of the cap's price.
     CapOnly,
     /// A multiplier of the winning unit price of the component. Factors do not compete: all matching factors apply.
@@ -336,27 +336,27 @@ pub struct Tier {
     pub is_below: bool,
     pub price: TierPrice,
     /// A fee that is due once if the total enters the tier (graduated) or ends in the tier (volume, stairstep).
-    pub flat_fee: UnitPrice,
+    pub flat_fee: Price,
     /// The maximum cost of the tier in a pool, with its flat fee. It is not less than the flat fee.
-    pub max_amount: Option<UnitPrice>,
+    pub max_amount: Option<Price>,
 }
 
 /// The price of a unit in a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierPrice {
-    Unit(UnitPrice),
-    Package(UnitPrice, Package),
-    Percent(UnitPrice),
+    Unit(Price),
+    Package(Price, Package),
+    Percent(Price),
 }
 
 /// The value of a factor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Factor {
-    Number(UnitPrice),
+    Number(money::Factor),
     /// A factor for each value of a dimension. Usage with another value has no price and is listed as unrated.
     By {
         by: String,
-        values: BTreeMap<String, UnitPrice>,
+        values: BTreeMap<String, money::Factor>,
     },
 }
 
@@ -365,11 +365,11 @@ pub enum Factor {
 pub struct PriceListRow {
     /// The canonical values, in the order of the `dimensions` of the price list.
     pub values: Vec<String>,
-    pub unit_price: UnitPrice,
+    pub unit_price: Price,
     /// The cap, which replaces the cap of the rule.
     pub cap: Option<Cap>,
     /// The maximum, which replaces the maximum of the rule.
-    pub maximum: Option<UnitPrice>,
+    pub maximum: Option<Price>,
     /// The start in microseconds UTC, inclusive; `None`: no start.
     pub valid_from: Option<i64>,
     /// The end in microseconds UTC, exclusive; `None`: no end.

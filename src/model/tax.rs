@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::money::{Amount, Decimal};
-
-/// A percentage with four places: `19` is 19 percent.
-pub type Percent = Decimal<4>;
+use super::money::{Amount, Percent};
 
 /// A tax category of EN 16931 (UNTDID 5305).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,7 +143,7 @@ pub fn tax_amounts(
 }
 
 fn tax_on(amount: Amount, rate: Percent, places: u32) -> Option<Amount> {
-    amount.scaled(rate.units(), Percent::from_integer(100).units(), places)
+    amount.percentage(rate, places)
 }
 
 #[cfg(test)]

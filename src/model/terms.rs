@@ -8,10 +8,10 @@ use jiff::civil::Date;
 use crate::model::account::{Account, InvoicePer};
 use crate::model::diagnostic::Place;
 use crate::model::expression::Expression;
-use crate::model::money::{Amount, Decimal, Quantity, UnitPrice};
+use crate::model::money::{Amount, Decimal, ExchangeRate, Factor, Percent, Price};
 use crate::model::period::DayNumber;
+pub use crate::model::tax::TaxCategory;
 use crate::model::tax::TaxTreatment;
-pub use crate::model::tax::{Percent, TaxCategory};
 
 /// The kind of a document below the minimum amount, and the component of its lines that carry the amount forward.
 pub const CARRIED_FORWARD: &str = "carried_forward";
@@ -83,7 +83,7 @@ pub struct Commitment {
     pub amount: Amount,
     pub currency: Currency,
     /// The factor on the prices of lines above the commitment.
-    pub overage_factor: Option<UnitPrice>,
+    pub overage_factor: Option<Factor>,
     /// Whether the account owes the unspent part.
     pub true_up: bool,
     pub validity: Validity,
@@ -119,8 +119,9 @@ pub struct Fee {
 /// The percentage for a part of the base. The bound `up_to` is inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeeBand {
-    pub up_to: Option<Quantity>,
-    pub percent: UnitPrice,
+    pub up_to: Option<Amount>,
+    /// The price for 100 of the base.
+    pub percent: Price,
 }
 
 /// The base of a fee: the amount of the lines before or after discounts.
@@ -228,14 +229,14 @@ pub const STANDARD_PROFILE: &str = "standard";
 /// Exchange rates by currency pair and date. One unit of the first currency is `rate` units of the second.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeRates {
-    pub rates: BTreeMap<(String, String), BTreeMap<Date, UnitPrice>>,
+    pub rates: BTreeMap<(String, String), BTreeMap<Date, ExchangeRate>>,
 }
 
 /// A currency conversion: multiplication by the numerator, division by the denominator, one rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conversion {
-    pub numerator: UnitPrice,
-    pub denominator: UnitPrice,
+    pub numerator: ExchangeRate,
+    pub denominator: ExchangeRate,
     /// The publication date of the rate; absent if both currencies are the same.
     pub date: Option<Date>,
 }
@@ -246,20 +247,26 @@ pub struct PublishedRate<'a> {
     /// One unit of `base` is `rate` units of `quote`.
     pub base: &'a str,
     pub quote: &'a str,
-    pub rate: UnitPrice,
+    pub rate: ExchangeRate,
     pub date: Date,
 }
 
 impl Conversion {
-    /// A value in the other currency, rounded half away from zero to `places` places.
+    /// A cost or price in the other currency, rounded half away from zero to `places` places. The product of a cost and
+    /// a rate has up to 66 digits, so it is not a product of [`Exact`](crate::model::money::Exact) numbers.
     pub fn of<const SCALE: u32>(&self, value: Decimal<SCALE>, places: u32) -> Option<Decimal<SCALE>> {
         value.scaled(self.numerator.units(), self.denominator.units(), places)
+    }
+
+    /// An amount in the other currency, rounded half away from zero to `places` places.
+    pub fn of_amount(&self, amount: Amount, places: u32) -> Option<Amount> {
+        amount.scaled(self.numerator.units(), self.denominator.units(), places)
     }
 
     /// The rate of a conversion; `None` if both currencies are the same.
     pub fn published<'a>(&self, from: &'a str, to: &'a str) -> Option<PublishedRate<'a>> {
         let date = self.date?;
-        let is_direct = self.denominator == UnitPrice::from_integer(1);
+        let is_direct = self.denominator == ExchangeRate::from_integer(1);
         let (base, quote, rate) = if is_direct { (from, to, self.numerator) } else { (to, from, self.denominator) };
         Some(PublishedRate { base, quote, rate, date })
     }
@@ -278,7 +285,7 @@ impl ExchangeRates {
     /// The conversion at a date. It uses the newest rate of the pair that is not later than the date and not older than
     /// [`MAX_RATE_AGE_DAYS`]. Without such a rate, the conversion divides by the rate of the opposite direction.
     pub fn conversion(&self, from: &str, to: &str, date: Date) -> Option<Conversion> {
-        let one = UnitPrice::from_integer(1);
+        let one = ExchangeRate::from_integer(1);
         if from == to {
             return Some(Conversion { numerator: one, denominator: one, date: None });
         }

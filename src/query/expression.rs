@@ -21,7 +21,7 @@ use crate::model::diagnostic::{Diagnostic, closest};
 use crate::model::expression::Expression;
 use crate::model::identifier::{canonical_text, normal_form};
 use crate::model::meter::DimensionType;
-use crate::model::money::Quantity;
+use crate::model::money::{Quantity, power_of_ten};
 
 /// The name of the metered quantity in `pricing_quantity`.
 const QUANTITY: &str = "quantity";
@@ -164,7 +164,7 @@ fn spelling(expr: &Expr) -> Option<String> {
                 ScalarValue::Decimal128(Some(units), _, scale) => {
                     let scale = u32::try_from(*scale).ok()?;
                     let nine = 9u32.checked_sub(scale)?;
-                    return Some(Quantity::from_units(units.checked_mul(10i128.checked_pow(nine)?)?).to_string());
+                    return Some(Quantity::from_units(units.checked_mul(power_of_ten(nine)?)?).to_string());
                 }
                 other => other.to_string(),
             };

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::model::account::Accounts;
 use crate::model::commitment_discount::{Committed, Reservation};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::money::{Cost, Quantity, UnitPrice};
+use crate::model::money::{Cost, Price, Quantity, UnitPrice};
 use crate::model::period::{Calendar, DayNumber, day_number};
 use crate::model::rule_book::RuleBook;
 use crate::query::expression::{Compiled, predicate};
@@ -189,8 +189,8 @@ impl HourCoverage<'_> {
         Ok(())
     }
 
-    fn cover_by_amount(&mut self, commitment: &ActiveCommitment<'_>, amount: UnitPrice) -> Result<(), Error> {
-        let mut remaining = Cost::from_units(amount.units() * 1_000_000);
+    fn cover_by_amount(&mut self, commitment: &ActiveCommitment<'_>, amount: Price) -> Result<(), Error> {
+        let mut remaining: Cost = amount.to_decimal().ok_or(Error::AMOUNT_OVERFLOW)?;
         for index in self.by_saving(commitment)? {
             let (window, price) = (self.windows[index].clone(), commitment.prices[&self.windows[index].series_id]);
             let whole = cost_of(window.uncovered, &window, price).ok_or(Error::QUANTITY_OVERFLOW)?;
@@ -223,7 +223,7 @@ impl HourCoverage<'_> {
             // The committed price is for one priced unit, and the on-demand price is for `price_per` units. To compare
             // both, the code multiplies each price by the number of units of the other price.
             let committed = commitment.prices[&window.series_id].units().checked_mul(window.price_per.units());
-            let on_demand = window.unit_price.units().checked_mul(1_000_000_000);
+            let on_demand = window.unit_price.units().checked_mul(Quantity::ONE.units());
             let (Some(committed), Some(on_demand)) = (committed, on_demand) else {
                 return Err(Error::QUANTITY_OVERFLOW);
             };
@@ -338,8 +338,8 @@ fn committed_prices(
                 let is_of_project =
                     one.reservation.project.as_deref().is_none_or(|id| series.project_id.as_deref() == Some(id));
                 if is_of_account && is_of_project {
-                    let price = price_of_series.entry(series.series_id).or_insert(cover.unit_price);
-                    *price = cover.unit_price.min(*price);
+                    let price = price_of_series.entry(series.series_id).or_insert(cover.unit_price.into());
+                    *price = UnitPrice::from(cover.unit_price).min(*price);
                 }
             }
         }
@@ -415,7 +415,8 @@ fn covered_rows(
     let mut priced = Vec::with_capacity(covered.len());
     for (_, window, quantity) in covered {
         let counted = quantity.checked_wide_mul(window.multiplier).ok_or(Error::QUANTITY_OVERFLOW)?;
-        let quantity = counted.scaled(1_000_000_000, window.divisor.units(), 9).ok_or(Error::QUANTITY_OVERFLOW)?;
+        let quantity =
+            counted.scaled(Quantity::ONE.units(), window.divisor.units(), 9).ok_or(Error::QUANTITY_OVERFLOW)?;
         priced.push(Some(quantity.units()));
     }
     let columns: Vec<ArrayRef> = vec![
@@ -460,17 +461,18 @@ impl CommittedCharges<'_> {
             let (committed, used, unit, unit_price) = match one.reservation.committed {
                 Committed::Quantity { quantity, unit_price } => {
                     let committed = quantity.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
-                    (committed, used.quantity, unit.map_or("unit", |meter| meter.unit.as_str()), unit_price)
+                    (committed, used.quantity, unit.map_or("unit", |meter| meter.unit.as_str()), unit_price.into())
                 }
                 Committed::Amount(amount) => {
-                    let amount = Quantity::from_units(amount.units() / 1_000);
-                    let committed = amount.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
+                    // The amount of an hour has nine decimal places, as a quantity has.
+                    let amount = amount.to_decimal().and_then(|amount: Quantity| amount.scaled(seconds, 3600, 9));
+                    let committed = amount.ok_or(Error::QUANTITY_OVERFLOW)?;
                     // Nine of eighteen places are kept. The remainder counts as unused.
                     (
                         committed,
-                        Quantity::from_units(used.amount.units() / 1_000_000_000),
+                        Quantity::from_units(used.amount.units() / Quantity::ONE.units()),
                         one.reservation.currency.code(),
-                        UnitPrice::from_integer(1),
+                        UnitPrice::ONE,
                     )
                 }
             };
@@ -534,6 +536,10 @@ mod tests {
         UnitPrice::parse_exact(text).unwrap()
     }
 
+    fn per_hour(text: &str) -> Price {
+        Price::parse_exact(text).unwrap()
+    }
+
     fn quantity(text: &str) -> Quantity {
         Quantity::parse_exact(text).unwrap()
     }
@@ -573,7 +579,7 @@ mod tests {
         let cover = |amount: &str| {
             let mut windows = windows.to_vec();
             let mut used = [UsedCommitment::default()];
-            let commitments = [commitment(0, Committed::Amount(price(amount)), &listed)];
+            let commitments = [commitment(0, Committed::Amount(per_hour(amount)), &listed)];
             cover_hour(&commitments, &mut windows, &mut used).unwrap();
             (windows.uncovered_quantities(), used[0].amount)
         };
@@ -584,7 +590,7 @@ mod tests {
         let mut one = [window(1, "1", "9")];
         let mut used = [UsedCommitment::default()];
         let listed = prices(&[(1, "3")]);
-        let commitments = [commitment(0, Committed::Amount(price("1")), &listed)];
+        let commitments = [commitment(0, Committed::Amount(per_hour("1")), &listed)];
         cover_hour(&commitments, &mut one, &mut used).unwrap();
         assert_eq!(
             (one[0].uncovered, used[0].amount),
@@ -611,8 +617,8 @@ mod tests {
         let in_dollars =
             |committed| [ActiveCommitment { currency: Currency::USD, ..commitment(0, committed, &listed) }];
         let mut used = [UsedCommitment::default()];
-        assert_eq!(cover_hour(&in_dollars(Committed::Amount(price("10"))), &mut windows, &mut used).unwrap(), []);
-        let reserved = Committed::Quantity { quantity: quantity("1"), unit_price: price("1") };
+        assert_eq!(cover_hour(&in_dollars(Committed::Amount(per_hour("10"))), &mut windows, &mut used).unwrap(), []);
+        let reserved = Committed::Quantity { quantity: quantity("1"), unit_price: per_hour("1") };
         assert_eq!(cover_hour(&in_dollars(reserved), &mut windows, &mut used).unwrap().len(), 1);
     }
 
@@ -622,7 +628,11 @@ mod tests {
     fn a_reserved_quantity_covers_usage_in_order_and_once() {
         let listed = prices(&[(1, "0"), (2, "0"), (3, "0")]);
         let committed = |reservation, text| {
-            commitment(reservation, Committed::Quantity { quantity: quantity(text), unit_price: price("1") }, &listed)
+            commitment(
+                reservation,
+                Committed::Quantity { quantity: quantity(text), unit_price: per_hour("1") },
+                &listed,
+            )
         };
         let mut windows = [window(1, "1", "4"), window(2, "1", "4"), window(3, "1", "4")];
         let mut used = [UsedCommitment::default(); 2];
@@ -656,8 +666,8 @@ mod tests {
             let listed: HashMap<u64, UnitPrice> = priced.collect();
             let quantity = Quantity::from_units(reserved);
             let commitments = [
-                commitment(0, Committed::Quantity { quantity, unit_price: UnitPrice::ZERO }, &listed),
-                commitment(1, Committed::Amount(UnitPrice::from_units(amount)), &listed),
+                commitment(0, Committed::Quantity { quantity, unit_price: Price::ZERO }, &listed),
+                commitment(1, Committed::Amount(Price::from_units(amount).unwrap()), &listed),
             ];
             let mut used = [UsedCommitment::default(); 2];
             let covered = cover_hour(&commitments, &mut windows, &mut used).unwrap();

@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use crate::error::Error;
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::meter::Meter;
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{self, DecimalNumber, Price, Quantity};
 use crate::model::rule::{Factor, PriceListRow, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
 use crate::query::expression::{multiplier, predicate};
@@ -82,11 +82,11 @@ pub struct Matches {
 struct RateMatch {
     tuple_id: u64,
     rate_id: String,
-    unit_price: Option<UnitPrice>,
+    unit_price: Option<Price>,
     multiplier: Option<i128>,
     /// The quantity in metered units and the price of a cap that replaces the cap of the rate.
-    cap: Option<(Quantity, UnitPrice)>,
-    maximum: Option<UnitPrice>,
+    cap: Option<(Quantity, Price)>,
+    maximum: Option<Price>,
     line_by: String,
     problem: Option<&'static str>,
 }
@@ -96,7 +96,7 @@ struct FactorMatch {
     tuple_id: u64,
     component: String,
     segment_start: i64,
-    factor: Option<UnitPrice>,
+    factor: Option<money::Factor>,
 }
 
 /// Matches rules with the series of `active_series`.
@@ -270,7 +270,7 @@ fn match_factors(
     }
     for segment in segments {
         for row in 0..tuples.values.len() {
-            let mut product = Some(UnitPrice::from_integer(1));
+            let mut product = Some(money::Factor::from_integer(1));
             for (factor, applies) in factors.iter().zip(&applies) {
                 let rule = factor.rule;
                 let valid = rule.valid_from.is_none_or(|from| from <= segment.start)
@@ -289,7 +289,7 @@ fn match_factors(
                     (Some(product), Some(number)) => {
                         // Factors are multiplied in the order of rule ids, so that the rounding at the twelfth place is
                         // reproducible.
-                        let next = product.checked_mul(number);
+                        let next = product.checked_mul(number, money::Factor::PLACES);
                         Some(next.ok_or(Error::Internal("a product of factors beyond 38 digits"))?)
                     }
                     _ => None,
@@ -318,11 +318,11 @@ fn rate_match_rows(matches: &[RateMatch]) -> Result<RecordBatch, Error> {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(matches.iter().map(|row| row.tuple_id))),
         Arc::new(StringArray::from_iter_values(matches.iter().map(|row| &row.rate_id))),
-        Arc::new(rows::decimals(matches.iter().map(|row| row.unit_price.map(UnitPrice::units)), 28, 12)?),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.unit_price.map(Price::units)), 28, 12)?),
         Arc::new(rows::decimals(matches.iter().map(|row| row.multiplier), 28, 9)?),
         Arc::new(rows::decimals(matches.iter().map(|row| row.cap.map(|cap| cap.0.units())), 38, 9)?),
         Arc::new(rows::decimals(matches.iter().map(|row| row.cap.map(|cap| cap.1.units())), 28, 12)?),
-        Arc::new(rows::decimals(matches.iter().map(|row| row.maximum.map(UnitPrice::units)), 28, 12)?),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.maximum.map(Price::units)), 28, 12)?),
         Arc::new(StringArray::from_iter_values(matches.iter().map(|row| &row.line_by))),
         Arc::new(StringArray::from_iter(matches.iter().map(|row| row.problem))),
     ];
@@ -334,7 +334,7 @@ fn factor_match_rows(matches: &[FactorMatch]) -> Result<RecordBatch, Error> {
         Arc::new(UInt64Array::from_iter_values(matches.iter().map(|row| row.tuple_id))),
         Arc::new(StringArray::from_iter_values(matches.iter().map(|row| &row.component))),
         Arc::new(rows::timestamps(matches.iter().map(|row| Some(row.segment_start)))),
-        Arc::new(rows::decimals(matches.iter().map(|row| row.factor.map(UnitPrice::units)), 28, 12)?),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.factor.map(money::Factor::units)), 28, 12)?),
     ];
     rows::batch(statement("rating/factor_match")?, columns)
 }

@@ -217,7 +217,7 @@ fn purchased(rule_id: &str, account_id: &str, purchases: &[RecordBatch]) -> Resu
 /// The net amount of a charge: its cost, rounded once to the places of its currency, like an invoice line.
 fn as_line(charge: rows::Row<'_>) -> Result<Cost, Error> {
     let places = places_of_code(charge.text("price_currency")?);
-    Ok(charge.decimal::<18>("contracted_cost")?.round_to(places))
+    Ok(charge.decimal::<Cost>("contracted_cost")?.round_to(places))
 }
 
 fn checked_period(written: &str) -> Result<BillingPeriod, Error> {

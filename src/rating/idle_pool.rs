@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use super::subscription::{Payer, Payers, payer_batch};
 use crate::error::Error;
-use crate::model::money::UnitPrice;
+use crate::model::money::{self, DecimalNumber, Price};
 use crate::model::period::Calendar;
 use crate::model::rule::{Factor, PoolScope, Pricing, Rule};
 use crate::query::statement;
@@ -20,49 +20,51 @@ struct IdlePool<'a> {
     rule: &'a Rule,
     payer: Payer,
     charge_kind: &'static str,
-    amount: UnitPrice,
+    amount: Price,
 }
 
 /// The charges of a pool without usage, multiplied by the factors that apply to its payer.
-fn amounts(rule: &Rule, factor: UnitPrice) -> Option<Vec<(&'static str, UnitPrice)>> {
+fn amounts(rule: &Rule, factor: money::Factor) -> Option<Vec<(&'static str, Price)>> {
     let flat_fee = match &rule.pricing {
         Pricing::Tiers { tiers, .. } if rule.flat_fee_at_zero => {
-            tiers.first().map_or(UnitPrice::ZERO, |tier| tier.flat_fee)
+            tiers.first().map_or(Price::ZERO, |tier| tier.flat_fee)
         }
-        _ => UnitPrice::ZERO,
+        _ => Price::ZERO,
     };
-    let minimum = rule.minimum.filter(|_| rule.minimum_at_zero).unwrap_or(UnitPrice::ZERO);
-    let (flat_fee, minimum) = (flat_fee.checked_mul(factor)?, minimum.checked_mul(factor)?);
-    let missing = minimum.checked_sub(flat_fee)?.max(UnitPrice::ZERO);
+    let minimum = rule.minimum.filter(|_| rule.minimum_at_zero).unwrap_or(Price::ZERO);
+    let (flat_fee, minimum) =
+        (flat_fee.checked_mul(factor, Price::PLACES)?, minimum.checked_mul(factor, Price::PLACES)?);
+    let missing = minimum.checked_sub(flat_fee)?.max(Price::ZERO);
     let amounts = [("flat_fee", flat_fee), ("minimum", missing)].into_iter();
     Some(amounts.filter(|(_, amount)| !amount.is_zero()).collect())
 }
 
 /// Whether a pool of the rule has a cost without usage.
 fn costs_at_zero(rule: &Rule) -> bool {
-    amounts(rule, UnitPrice::from_integer(1)).is_some_and(|amounts| !amounts.is_empty())
+    amounts(rule, money::Factor::from_integer(1)).is_some_and(|amounts| !amounts.is_empty())
 }
 
 /// A factor with a fixed number, and the payers to which it applies independently of usage.
 struct AppliedFactor<'a> {
     rule: &'a Rule,
-    number: UnitPrice,
+    number: money::Factor,
     applies: Vec<bool>,
 }
 
 /// The product of the factors of the rule's component that apply to a payer. Factors with a number that depends on
 /// usage do not apply, because there is no usage.
-fn factor_of(rule: &Rule, payer: &Payer, index: usize, factors: &[AppliedFactor<'_>]) -> Option<UnitPrice> {
+fn factor_of(rule: &Rule, payer: &Payer, index: usize, factors: &[AppliedFactor<'_>]) -> Option<money::Factor> {
     let of_rule = factors.iter().filter(|factor| {
         (&factor.rule.meter, &factor.rule.component) == (&rule.meter, &rule.component)
             && factor.applies[index]
             && payer.card_number(&factor.rule.card).is_some()
     });
-    of_rule.into_iter().try_fold(UnitPrice::from_integer(1), |product, factor| product.checked_mul(factor.number))
+    let one = money::Factor::from_integer(1);
+    of_rule.into_iter().try_fold(one, |product, factor| product.checked_mul(factor.number, money::Factor::PLACES))
 }
 
 /// The number of a factor, if the factor has the same number for all usage.
-fn number_of(rule: &Rule) -> Option<UnitPrice> {
+fn number_of(rule: &Rule) -> Option<money::Factor> {
     match rule.pricing {
         Pricing::Factor(Factor::Number(number)) => Some(number),
         _ => None,

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::model::account::{Account, Accounts, Project};
 use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, closest};
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{Price, Quantity};
 use crate::model::one_off_charge::{ChargePayer, ONE_OFF, OneOffCharge, line_by_of};
 use crate::model::period::{BillingPeriod, Calendar, date_of, day_number};
 use crate::query::{Session, statement};
@@ -122,7 +122,7 @@ struct BilledCharge {
     date: Date,
     quantity: Quantity,
     unit: String,
-    unit_price: UnitPrice,
+    unit_price: Price,
     currency: String,
     tax_id: Option<String>,
 }
@@ -225,7 +225,7 @@ impl BilledCharge {
             }
         };
         compare("date", self.date.to_string(), charge.date.to_string());
-        let price = |quantity: Quantity, unit: &str, unit_price: UnitPrice| {
+        let price = |quantity: Quantity, unit: &str, unit_price: Price| {
             let price = unit_price.to_text(2);
             match (unit, quantity.is_negative()) {
                 ("", true) => format!("-{price}"),

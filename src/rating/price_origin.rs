@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::model::account::Accounts;
 use crate::model::commitment_discount::Reservation;
 use crate::model::meter::Meter;
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{self, Price, Quantity};
 use crate::model::rule::{Factor, PriceListRow, PriceWindow, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
 use crate::query::Session;
@@ -34,7 +34,7 @@ pub struct PriceOrigin<'a> {
     /// The dimension values that select the row or the price.
     pub values: Vec<DimensionValue<'a>>,
     /// The price of the row or value; `None` if the price does not depend on dimensions.
-    pub unit_price: Option<UnitPrice>,
+    pub unit_price: Option<Price>,
     /// The factor of the metered quantity, if the rule has the key `pricing_quantity`.
     pub multiplier: Option<Quantity>,
     /// The factors of the price, in the order of their multiplication.
@@ -45,7 +45,7 @@ pub struct PriceOrigin<'a> {
 #[derive(Debug)]
 pub struct AppliedFactor<'a> {
     pub rule: &'a Rule,
-    pub factor: UnitPrice,
+    pub factor: money::Factor,
     /// The dimension value that selects the factor.
     pub value: Option<DimensionValue<'a>>,
 }

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray}
 
 use super::segment::Segment;
 use crate::error::Error;
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{Price, Quantity};
 use crate::model::rule::{
     Divisor, MissingWindows, Package, PriceListRow, Pricing, Rule, Tier, TierKind, TierPrice, TierUnit,
 };
@@ -147,8 +147,8 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     let decimals = |units: Vec<Option<i128>>, precision: u8, scale: i8| -> Result<ArrayRef, Error> {
         Ok(Arc::new(rows::decimals(units, precision, scale)?))
     };
-    let prices = |pick: &dyn Fn(&Rule) -> Option<UnitPrice>| {
-        decimals(rates.iter().map(|rate| pick(rate.rule).map(UnitPrice::units)).collect(), 28, 12)
+    let prices = |pick: &dyn Fn(&Rule) -> Option<Price>| {
+        decimals(rates.iter().map(|rate| pick(rate.rule).map(Price::units)).collect(), 28, 12)
     };
     let divisors: Vec<Quantity> = rates.iter().map(|rate| length.units(rate.rule.pricing_unit.of)).collect();
     // Pools count in metered units, so quantities of a rule are converted from priced units.
@@ -237,7 +237,10 @@ impl Bounds {
             // The unit is one percent of the period's hours. November has 720 hours, so one percent is 7.2 hours.
             TierUnit::PercentOfPeriod => {
                 let metered = to_metered_units(up_to, Quantity::from_units(self.hours_in_period.units() / 100))?;
-                Bound { priced: metered.scaled(1_000_000_000, self.divisor.units(), 9).ok_or_else(beyond)?, metered }
+                Bound {
+                    priced: metered.scaled(Quantity::ONE.units(), self.divisor.units(), 9).ok_or_else(beyond)?,
+                    metered,
+                }
             }
         };
         Ok(Bound {
@@ -255,17 +258,17 @@ struct TierRow {
     /// The pool totals that select this tier, if the kind of the tiers is volume or stairstep.
     total_above: Option<Bound>,
     total_up_to: Option<Bound>,
-    unit_price: Option<UnitPrice>,
+    unit_price: Option<Price>,
     price_per: Quantity,
-    flat_fee: UnitPrice,
+    flat_fee: Price,
     package: Option<Package>,
     package_size: Option<Bound>,
-    max_amount: Option<UnitPrice>,
+    max_amount: Option<Price>,
 }
 
 impl TierRow {
     /// A tier with number 1 and without an end.
-    fn open_ended(start: Bound, unit_price: Option<UnitPrice>, price_per: Quantity) -> Self {
+    fn open_ended(start: Bound, unit_price: Option<Price>, price_per: Quantity) -> Self {
         Self {
             number: 1,
             start,
@@ -274,7 +277,7 @@ impl TierRow {
             total_up_to: None,
             unit_price,
             price_per,
-            flat_fee: UnitPrice::ZERO,
+            flat_fee: Price::ZERO,
             package: None,
             package_size: None,
             max_amount: None,
@@ -294,7 +297,7 @@ fn tier_rows(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<TierRow>, Error> {
     let free = bounds.bound_of_priced(rule.free_units)?;
     let mut tier_rows = Vec::new();
     if !rule.free_units.is_zero() || rate.has_included_units {
-        tier_rows.push(TierRow { number: 0, end: Some(free), ..TierRow::open_ended(zero, Some(UnitPrice::ZERO), one) });
+        tier_rows.push(TierRow { number: 0, end: Some(free), ..TierRow::open_ended(zero, Some(Price::ZERO), one) });
     }
     if let Some(window) = rate.window.and_then(|window| rule.windows.get(window)) {
         tier_rows.push(TierRow::open_ended(free, Some(window.unit_price), one));
@@ -312,10 +315,10 @@ fn tier_rows(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<TierRow>, Error> {
             tier_rows.push(TierRow::open_ended(free, Some(*unit_price), package.size).with_package(*package, bounds)?);
         }
         Pricing::CapOnly => {
-            let (price, hours) = rule.cap.map_or((UnitPrice::ZERO, one), |cap| (cap.price, cap.hours));
+            let (price, hours) = rule.cap.map_or((Price::ZERO, one), |cap| (cap.price, cap.hours));
             tier_rows.push(TierRow::open_ended(free, Some(price), hours));
         }
-        Pricing::Free => tier_rows.push(TierRow::open_ended(free, Some(UnitPrice::ZERO), one)),
+        Pricing::Free => tier_rows.push(TierRow::open_ended(free, Some(Price::ZERO), one)),
         Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Factor(_) => {
             tier_rows.push(TierRow::open_ended(free, None, one));
         }
@@ -373,8 +376,8 @@ fn rate_tier_rows(rates: &[Rate<'_>], divisors: &[Quantity], length: PeriodLengt
         let units = tiers.iter().map(|(_, row)| pick(row).map(Quantity::units));
         Ok(Arc::new(rows::decimals(units, precision, 9)?))
     };
-    let prices = |pick: fn(&TierRow) -> Option<UnitPrice>| -> Result<ArrayRef, Error> {
-        let units = tiers.iter().map(|(_, row)| pick(row).map(UnitPrice::units));
+    let prices = |pick: fn(&TierRow) -> Option<Price>| -> Result<ArrayRef, Error> {
+        let units = tiers.iter().map(|(_, row)| pick(row).map(Price::units));
         Ok(Arc::new(rows::decimals(units, 28, 12)?))
     };
     let rounding = |row: &TierRow| row.package.map(|package| if package.started { "started" } else { "complete" });

@@ -67,7 +67,7 @@ mod tests {
             to_minute: to * 60,
             dates: Vec::new(),
             except: Vec::new(),
-            unit_price: crate::model::money::UnitPrice::ZERO,
+            unit_price: crate::model::money::Price::ZERO,
         }
     }
 

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use crate::error::Error;
 use crate::model::account::{Account, Accounts, Project};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::Quantity;
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, day_number};
 use crate::model::recurring::{Billed, FeeScope, RecurringFee};
 use crate::model::rule_book::RuleBook;
@@ -444,7 +444,7 @@ fn recurring_rows(fees: &[RecurringFee]) -> Result<RecordBatch, Error> {
         texts(|fee| &fee.description),
         texts(|fee| &fee.unit),
         Arc::new(rows::decimals(fees.iter().map(|fee| Some(Quantity::units(fee.quantity))), 28, 9)?),
-        Arc::new(rows::decimals(fees.iter().map(|fee| Some(UnitPrice::units(fee.unit_price))), 28, 12)?),
+        Arc::new(rows::decimals(fees.iter().map(|fee| Some(fee.unit_price.units())), 28, 12)?),
         texts(|fee| fee.currency.code()),
         texts(|fee| &fee.declared_at.source.name),
         Arc::new(Int64Array::from_iter_values(fees.iter().map(|fee| fee.declared_at.line() as i64))),

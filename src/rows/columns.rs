@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 
+use crate::model::money::{Quantity, has_digits};
 use crate::query::{Error, statement};
 
 /// The component that is priced first.
@@ -13,7 +14,7 @@ pub(crate) const BASE: &str = "base";
 pub(crate) type UsageKey = (u64, i32, i64);
 
 /// The number one in units of the ninth decimal place.
-pub(crate) const ONE: i128 = 1_000_000_000;
+pub(crate) const ONE: i128 = Quantity::ONE.units();
 
 /// A typed column of a relation's rows.
 pub(crate) fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, path: &str, name: &str) -> Result<&'a T, Error> {
@@ -72,9 +73,9 @@ pub(crate) fn decimals(
     precision: u8,
     scale: i8,
 ) -> Result<ArrayRef, Error> {
-    let mut largest = 0;
-    let array = Decimal128Array::from_iter_values(values.inspect(|value| largest = value.unsigned_abs().max(largest)));
-    typed(relation, array, largest, precision, scale)
+    let mut fits = true;
+    let array = Decimal128Array::from_iter_values(values.inspect(|value| fits &= has_digits(*value, precision.into())));
+    typed(relation, array, fits, precision, scale)
 }
 
 /// A decimal column like that of [`decimals`], with values that may be null.
@@ -84,14 +85,14 @@ pub(crate) fn optional_decimals(
     precision: u8,
     scale: i8,
 ) -> Result<ArrayRef, Error> {
-    let mut largest = 0;
-    let size = |value: &Option<i128>| largest = value.map_or(0, i128::unsigned_abs).max(largest);
-    let array = Decimal128Array::from_iter(values.inspect(size));
-    typed(relation, array, largest, precision, scale)
+    let mut fits = true;
+    let check = |value: &Option<i128>| fits &= value.is_none_or(|value| has_digits(value, precision.into()));
+    let array = Decimal128Array::from_iter(values.inspect(check));
+    typed(relation, array, fits, precision, scale)
 }
 
-fn typed(relation: &str, array: Decimal128Array, largest: u128, precision: u8, scale: i8) -> Result<ArrayRef, Error> {
-    if largest >= 10u128.pow(precision.into()) {
+fn typed(relation: &str, array: Decimal128Array, fits: bool, precision: u8, scale: i8) -> Result<ArrayRef, Error> {
+    if !fits {
         return Err(Error::TooLarge { relation: relation.to_owned(), digits: precision });
     }
     let array = array.with_precision_and_scale(precision, scale);

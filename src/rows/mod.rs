@@ -14,7 +14,7 @@ use arrow::compute::{SortColumn, concat_batches, filter_record_batch, lexsort_to
 use arrow::error::ArrowError;
 
 use crate::error::Error;
-use crate::model::money::Decimal;
+use crate::model::money::DecimalNumber;
 use crate::model::period::DayNumber;
 use crate::query::{self, Statement};
 
@@ -160,16 +160,16 @@ impl<'a> Row<'a> {
         column::<Decimal128Array>(self.batch, name).map(|column| column.value(self.index))
     }
 
-    /// A decimal of `SCALE` places. The column must have the same scale.
-    pub fn decimal<const SCALE: u32>(self, name: &'static str) -> Result<Decimal<SCALE>, Error> {
+    /// A decimal of the type `N`. The column must have the decimal places of the type.
+    pub fn decimal<N: DecimalNumber>(self, name: &'static str) -> Result<N, Error> {
         let column: &Decimal128Array = column(self.batch, name)?;
-        if u32::try_from(column.scale()) != Ok(SCALE) {
+        if u32::try_from(column.scale()) != Ok(N::PLACES) {
             return Err(Error::Column { name });
         }
-        Ok(Decimal::from_units(column.value(self.index)))
+        N::try_from_units(column.value(self.index)).ok_or(Error::AMOUNT_OVERFLOW)
     }
 
-    pub fn optional_decimal<const SCALE: u32>(self, name: &'static str) -> Result<Option<Decimal<SCALE>>, Error> {
+    pub fn optional_decimal<N: DecimalNumber>(self, name: &'static str) -> Result<Option<N>, Error> {
         let column: &Decimal128Array = column(self.batch, name)?;
         if column.is_valid(self.index) { self.decimal(name).map(Some) } else { Ok(None) }
     }

@@ -4,6 +4,7 @@
 //! batches: each [`Row`] has a method for each column. [`NewInvoiceLine`] has the values of a new row as named fields,
 //! and [`batch`] writes them. So no code reads or writes a column by its text name or by its position.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,7 +14,7 @@ use arrow::array::{
 
 use super::{column, decimals, timestamps};
 use crate::error::Error;
-use crate::model::money::Decimal;
+use crate::model::money::{Amount, Decimal, DecimalNumber};
 use crate::model::period::DayNumber;
 use crate::query::statement;
 
@@ -118,26 +119,35 @@ cells! {
     StringArray => &'a str,
 }
 
-/// A column of decimals with `SCALE` places.
+/// A column of decimals of one type.
 #[derive(Clone, Debug)]
-struct DecimalColumn<const SCALE: u32>(Decimal128Array);
+struct NumberColumn<N> {
+    units: Decimal128Array,
+    kind: PhantomData<N>,
+}
 
-impl<const SCALE: u32> DecimalColumn<SCALE> {
+impl<N: DecimalNumber> NumberColumn<N> {
+    /// The column must have the decimal places of its type, and no more digits.
     fn read(batch: &RecordBatch, name: &'static str) -> Result<Self, Error> {
-        let decimals: Decimal128Array = cloned(batch, name)?;
-        if u32::try_from(decimals.scale()) == Ok(SCALE) { Ok(Self(decimals)) } else { Err(Error::Column { name }) }
+        let units: Decimal128Array = cloned(batch, name)?;
+        if u32::try_from(units.scale()) != Ok(N::PLACES) {
+            return Err(Error::Column { name });
+        }
+        let fits = units.iter().flatten().all(|units| N::try_from_units(units).is_some());
+        if fits { Ok(Self { units, kind: PhantomData }) } else { Err(Error::AMOUNT_OVERFLOW) }
     }
 }
 
-impl<const SCALE: u32> Cells<'_> for DecimalColumn<SCALE> {
-    type Value = Decimal<SCALE>;
+impl<N: DecimalNumber + Default> Cells<'_> for NumberColumn<N> {
+    type Value = N;
 
-    fn value(&self, row: usize) -> Self::Value {
-        Decimal::from_units(self.0.value(row))
+    fn value(&self, row: usize) -> N {
+        // `read` has converted each number before.
+        N::try_from_units(self.units.value(row)).unwrap_or_default()
     }
 
     fn is_null_at(&self, row: usize) -> bool {
-        self.0.is_null(row)
+        self.units.is_null(row)
     }
 }
 
@@ -165,16 +175,9 @@ fn cloned<T: Array + Clone + 'static>(batch: &RecordBatch, name: &'static str) -
 }
 
 /// A column of decimals. A value with more than `precision` digits is an error.
-fn decimal_array<const SCALE: u32>(
-    path: &str,
-    name: &str,
-    values: impl Iterator<Item = Option<Decimal<SCALE>>>,
-    precision: u8,
-) -> Result<ArrayRef, Error> {
-    let array = decimals(values.map(|value| value.map(Decimal::units)), precision, SCALE as i8)?;
-    let checked = array.validate_decimal_precision(precision);
-    checked.map_err(|source| super::failed(&format!("{path}.{name}"), source))?;
-    Ok(Arc::new(array))
+fn number_array<N: DecimalNumber>(values: impl Iterator<Item = Option<N>>, precision: u8) -> Result<ArrayRef, Error> {
+    let units = values.map(|value| value.map(N::to_units));
+    Ok(Arc::new(decimals(units, precision, N::PLACES as i8)?))
 }
 
 /// A column of maps from text to text.

@@ -13,6 +13,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
+use crate::model::money::{has_digits, power_of_ten};
+
 /// The metadata key under which a field contains its declared decimal type.
 const DECLARED: &str = "conto:declared";
 /// The number of decimal digits that always fit into 64 bits.
@@ -50,9 +52,11 @@ fn narrow_column(field: &Field, declared: &[ArrayRef]) -> Option<(Field, Vec<Arr
     }
     let arrays: Vec<&Decimal128Array> =
         declared.iter().map(|array| array.as_any().downcast_ref()).collect::<Option<_>>()?;
-    let largest = arrays.iter().flat_map(|array| array.values().iter()).map(|value| value.unsigned_abs()).max()?;
-    let zeros = (0..=scale).find(|zeros| largest / 10u128.pow(*zeros as u32) < 10u128.pow(NARROW_DIGITS.into()))?;
-    let divisor = 10i128.pow(zeros as u32);
+    let values = arrays.iter().flat_map(|array| array.values().iter());
+    let largest = values.copied().max_by_key(|value| value.unsigned_abs())?;
+    let zeros =
+        (0..=scale).find(|zeros| has_digits(largest, u32::from(NARROW_DIGITS) + u32::from(zeros.unsigned_abs())))?;
+    let divisor = power_of_ten(zeros.unsigned_abs().into())?;
     let mut narrowed: Vec<ArrayRef> = Vec::with_capacity(arrays.len());
     for array in arrays {
         let mut values = array.values().clone();
@@ -119,7 +123,7 @@ fn widen_column(column: &ArrayRef, precision: u8, scale: i8) -> Result<ArrayRef,
     let narrow: &Decimal128Array = column.as_any().downcast_ref().ok_or_else(wrong)?;
     let places = u32::try_from(scale - narrow.scale()).map_err(|_| wrong())?;
     // The product has at most 18 digits and 18 zeros, so it cannot overflow.
-    let factor = 10i128.checked_pow(places).filter(|_| places <= NARROW_DIGITS.into()).ok_or_else(wrong)?;
+    let factor = power_of_ten(places).filter(|_| places <= NARROW_DIGITS.into()).ok_or_else(wrong)?;
     let wide = if factor == 1 { narrow.clone() } else { narrow.unary(|value| value * factor) };
     Ok(Arc::new(wide.with_precision_and_scale(precision, scale)?))
 }

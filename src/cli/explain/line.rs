@@ -9,7 +9,7 @@ use super::sources::{ExplainedFile, ExplainedWindow};
 use super::terms::{self, TermReference};
 use crate::cli::failure::Failure;
 use crate::error::Error;
-use crate::model::money::{Amount, places_of_code};
+use crate::model::money::{Amount, Cost, Percent, Quantity, UnitPrice, places_of_code};
 use crate::model::period::{DayNumber, date_of};
 use crate::query::Parameters;
 use crate::rating::price_origin::PriceOrigins;
@@ -209,11 +209,11 @@ impl Document {
             line_by: row.text("line_by")?.to_owned(),
             charge_period_start: date_text(row.day("charge_period_start")?),
             charge_period_end: date_text(row.day("charge_period_end")?),
-            quantity: row.decimal::<9>("quantity")?.to_string(),
+            quantity: row.decimal::<Quantity>("quantity")?.to_string(),
             unit: row.text("unit")?.to_owned(),
-            unit_price: row.decimal::<12>("contracted_unit_price")?.to_text(2),
-            unit_price_per: row.decimal::<9>("unit_price_per")?.to_string(),
-            contracted_cost: row.decimal::<18>("contracted_cost")?.to_text(2),
+            unit_price: row.decimal::<UnitPrice>("contracted_unit_price")?.to_text(2),
+            unit_price_per: row.decimal::<Quantity>("unit_price_per")?.to_string(),
+            contracted_cost: row.decimal::<Cost>("contracted_cost")?.to_text(2),
             fees,
             term_reference: self.term_reference(row)?,
             origin,
@@ -221,7 +221,7 @@ impl Document {
             issued,
             price_currency,
             exchange,
-            net_amount: row.decimal::<4>("net_amount")?.to_text(places),
+            net_amount: row.decimal::<Amount>("net_amount")?.to_text(places),
             currency: row.text("currency")?.to_owned(),
             charge_category: row.text("charge_category")?.to_owned(),
             component: row.text("component")?.to_owned(),
@@ -254,8 +254,8 @@ impl Document {
                 charge_period_start: date_text(fee.day("charge_period_start")?),
                 charge_period_end: date_text(end),
                 last_day: date_text(end - 1),
-                quantity: fee.decimal::<9>("quantity")?.to_string(),
-                cost: fee.decimal::<18>("contracted_cost")?.to_text(2),
+                quantity: fee.decimal::<Quantity>("quantity")?.to_string(),
+                cost: fee.decimal::<Cost>("contracted_cost")?.to_text(2),
                 reason: fee.optional_text("reason")?.map(str::to_owned),
                 approved_by: fee.optional_text("approved_by")?.map(str::to_owned),
             });
@@ -283,15 +283,15 @@ impl Document {
                     && allowance.number("allowance_number")? == allowance_number
                 {
                     let places = places_of_code(allowance.text("currency")?);
-                    let percent = allowance.optional_decimal::<4>("percent")?;
+                    let percent = allowance.optional_decimal::<Percent>("percent")?;
                     let (term, kind) = (allowance.text("term_id")?, allowance.text("kind")?);
                     allowances.push(ExplainedAllowance {
                         term_reference: self.rules().and_then(|rules| terms::of_allowance(rules, term, kind)),
                         term: term.to_owned(),
                         description: allowance.text("description")?.to_owned(),
                         percent: percent.map(|percent| percent.to_string()),
-                        base_amount: allowance.decimal::<4>("base_amount")?.to_text(places),
-                        amount: allowance.decimal::<4>("amount")?.to_text(places),
+                        base_amount: allowance.decimal::<Amount>("base_amount")?.to_text(places),
+                        amount: allowance.decimal::<Amount>("amount")?.to_text(places),
                         share_of_line: amount.to_text(places),
                     });
                 }
@@ -323,7 +323,7 @@ impl Document {
         }
         let Some(rate) = rates.first() else { return Ok(None) };
         let Some(base) = rate.optional_text("exchange_base")? else { return Ok(None) };
-        let published = rate.decimal::<12>("exchange_rate")?;
+        let published = rate.decimal::<UnitPrice>("exchange_rate")?;
         let (quote, day) = (rate.text("exchange_quote")?, date_of(rate.day("exchange_rate_date")?));
         Ok(Some(format!("1 {base} = {published} {quote} of {day}")))
     }
@@ -391,7 +391,7 @@ impl Document {
                 parts.push(IssuedPart {
                     invoice: other.text("invoice_number")?.to_owned(),
                     line: other.number("line_number")?,
-                    net_amount: other.decimal::<4>("net_amount")?.to_text(places),
+                    net_amount: other.decimal::<Amount>("net_amount")?.to_text(places),
                     units: other.decimal("net_amount")?,
                 });
             }
@@ -420,8 +420,8 @@ fn resources_of(usage: &[RecordBatch], price_of_row: &[usize]) -> Result<Vec<Exp
             charge_period_start: date_text(used.day("first_date")?),
             charge_period_end: date_text(last + 1),
             last_day: date_text(last),
-            quantity: used.decimal::<9>("pricing_quantity")?.to_string(),
-            cost: used.decimal::<18>("contracted_cost")?.to_text(2),
+            quantity: used.decimal::<Quantity>("pricing_quantity")?.to_string(),
+            cost: used.decimal::<Cost>("contracted_cost")?.to_text(2),
         });
     }
     Ok(resources)

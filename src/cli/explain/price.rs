@@ -211,7 +211,7 @@ impl Document {
             validity: self.validity_text(valid_from, valid_to),
             metered_unit: meter.map(|meter| meter.unit.clone()),
             pricing_unit: rate.text("pricing_unit")?.to_owned(),
-            metered_units_in_one: rate.decimal::<9>("pricing_divisor")?.to_string(),
+            metered_units_in_one: rate.decimal::<Quantity>("pricing_divisor")?.to_string(),
             pricing_quantity: expression.zip(multiplier).map(|(expression, multiplier)| ExplainedMultiplier {
                 expression: expression.text.clone(),
                 multiplier: multiplier.to_string(),
@@ -330,13 +330,13 @@ impl Document {
             return Ok(limits);
         }
         if let Some(maximum) = row.and_then(|(_, row)| row.maximum) {
-            limits.push(limit("maximum", &row_place, maximum)?);
+            limits.push(limit("maximum", &row_place, maximum.into())?);
         } else if let Some(maximum) = rate.optional_decimal("maximum")? {
             limits.push(limit("maximum", &rule_place, maximum)?);
         }
         if let Some(cap) = row.and_then(|(_, row)| row.cap) {
             let cap_quantity = Some(cap.hours.to_string());
-            limits.push(ExplainedLimit { cap_quantity, ..limit("cap", &row_place, cap.price)? });
+            limits.push(ExplainedLimit { cap_quantity, ..limit("cap", &row_place, cap.price.into())? });
         } else if let (Some(price), Some(rule)) = (rate.optional_decimal("cap_price")?, used.origin.as_ref()) {
             let cap_quantity = rule.rule.cap.map(|cap| cap.hours.to_string());
             limits.push(ExplainedLimit { cap_quantity, ..limit("cap", &rule_place, price)? });
@@ -344,13 +344,13 @@ impl Document {
         let rate_id = rate.text("rate_id")?;
         let is_of_rate = |row: &Row<'_>| row.text("rate_id").is_ok_and(|id| id == rate_id);
         for tier in rows::each(&self.rate_tier).filter(is_of_rate) {
-            let Some(max_amount) = tier.optional_decimal::<12>("max_amount")? else { continue };
+            let Some(max_amount) = tier.optional_decimal::<UnitPrice>("max_amount")? else { continue };
             let number = tier.number("tier_number")?;
             let is_of_tier = |row: &Row<'_>| row.number("tier_number").is_ok_and(|tier| tier == number);
             let Some(cost) = rows::each(tier_costs).filter(is_of_rate).find(is_of_tier) else { continue };
             let cost: Cost = cost.decimal("contracted_cost")?;
             // A tier whose usage costs no more than the maximum has no effect.
-            if cost.units() > with_factors(used, max_amount)?.units() * 1_000_000 {
+            if Some(cost) > with_factors(used, max_amount)?.with_places() {
                 limits.push(ExplainedLimit {
                     tier: Some(explained_tier(used, tier)?),
                     cost: Some(cost.to_text(2)),
@@ -370,7 +370,7 @@ fn rule_place(rate: Row<'_>) -> Result<String, Error> {
 fn with_factors(used: &UsedRate<'_>, amount: UnitPrice) -> Result<UnitPrice, Error> {
     let mut product = UnitPrice::from_integer(1);
     for one in used.origin.as_ref().map_or(&[][..], |origin| &origin.factors) {
-        product = product.checked_mul(one.factor).ok_or(Error::AMOUNT_OVERFLOW)?;
+        product = product.checked_mul(one.factor.into()).ok_or(Error::AMOUNT_OVERFLOW)?;
     }
     amount.checked_mul(product).ok_or(Error::AMOUNT_OVERFLOW)
 }
@@ -385,12 +385,12 @@ fn explained_tier(used: &UsedRate<'_>, tier: Row<'_>) -> Result<ExplainedTier, E
         let one = Quantity::from_integer(1).units();
         metered.scaled(one, divisor.units(), 9).ok_or(Error::AMOUNT_OVERFLOW)
     };
-    let total_above = tier.optional_decimal::<9>("total_above")?.map(in_pricing_units).transpose()?;
-    let total_up_to = tier.optional_decimal::<9>("total_up_to")?.map(in_pricing_units).transpose()?;
+    let total_above = tier.optional_decimal::<Quantity>("total_above")?.map(in_pricing_units).transpose()?;
+    let total_up_to = tier.optional_decimal::<Quantity>("total_up_to")?.map(in_pricing_units).transpose()?;
     let (above, up_to) = if total_above.is_some() || total_up_to.is_some() {
         (total_above.unwrap_or_default(), total_up_to)
     } else {
-        (tier.decimal("tier_start")?, tier.optional_decimal::<9>("tier_end")?)
+        (tier.decimal("tier_start")?, tier.optional_decimal::<Quantity>("tier_end")?)
     };
     Ok(ExplainedTier {
         number: tier.number("tier_number")?,
@@ -404,14 +404,14 @@ fn explained_tier(used: &UsedRate<'_>, tier: Row<'_>) -> Result<ExplainedTier, E
 fn base_price(used: &UsedRate<'_>, charge_kind: &str) -> Result<Option<ExplainedBasePrice>, Error> {
     let Some(tier) = used.tier.filter(|_| ["usage", "flat_fee"].contains(&charge_kind)) else { return Ok(None) };
     let origin = used.origin.as_ref();
-    let of_dimensions = origin.and_then(|origin| origin.unit_price);
+    let of_dimensions = origin.and_then(|origin| origin.unit_price).map(UnitPrice::from);
     let (unit_price, per) = if charge_kind == "flat_fee" {
-        (tier.optional_decimal::<12>("flat_fee")?, Quantity::from_integer(1))
+        (tier.optional_decimal::<UnitPrice>("flat_fee")?, Quantity::from_integer(1))
     } else {
-        (tier.optional_decimal::<12>("unit_price")?.or(of_dimensions), tier.decimal("price_per")?)
+        (tier.optional_decimal::<UnitPrice>("unit_price")?.or(of_dimensions), tier.decimal("price_per")?)
     };
     let Some(unit_price) = unit_price else { return Ok(None) };
-    let is_of_dimensions = charge_kind == "usage" && tier.optional_decimal::<12>("unit_price")?.is_none();
+    let is_of_dimensions = charge_kind == "usage" && tier.optional_decimal::<UnitPrice>("unit_price")?.is_none();
     let row = origin.and_then(|origin| origin.price_list_row).filter(|_| is_of_dimensions);
     Ok(Some(ExplainedBasePrice {
         unit_price: unit_price.to_text(2),

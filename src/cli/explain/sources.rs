@@ -9,6 +9,7 @@ use crate::cli::context::shown;
 use crate::cli::failure::Failure;
 use crate::error::Error;
 use crate::intake::resolve::collector::instant;
+use crate::model::money::Quantity;
 use crate::model::period::{DayNumber, date_of};
 use crate::query::{Parameters, statement};
 use crate::rows;
@@ -53,7 +54,7 @@ impl Document {
                 meter: window.text("meter")?.to_owned(),
                 window_start: at(window, "window_start")?,
                 window_end: at(window, "window_end")?,
-                quantity: window.decimal::<9>("consumed_quantity")?.to_string(),
+                quantity: window.decimal::<Quantity>("consumed_quantity")?.to_string(),
                 samples: window.number("sample_count")?,
             });
         }

@@ -7,7 +7,7 @@ use super::document::Document;
 use super::terms::{self, TermReference};
 use crate::cli::print::Printer;
 use crate::error::Error;
-use crate::model::money::places_of_code;
+use crate::model::money::{Amount, Percent, UnitPrice, places_of_code};
 use crate::model::period::date_of;
 use crate::model::terms::TaxRule;
 use crate::rows::{self, Row};
@@ -88,7 +88,7 @@ fn balance_of(document: &Document, term: &str, is_credit: bool) -> Result<Option
     for row in rows::each(&document.credit_balance).filter(|_| is_credit) {
         if row.text("credit_id")? == term {
             let places = places_of_code(row.text("currency")?);
-            let amount = |name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
+            let amount = |name| row.decimal::<Amount>(name).map(|amount| amount.to_text(places));
             return Ok(Some(CreditBalance {
                 opening_balance: amount("opening_balance")?,
                 granted: amount("granted")?,
@@ -104,7 +104,7 @@ fn balance_of(document: &Document, term: &str, is_credit: bool) -> Result<Option
 /// The text of a tax group, in the form of a tax treatment: `VAT AE 0 %, Reverse charge`.
 fn tax_of(row: Row<'_>) -> Result<String, Error> {
     let reason = row.optional_text("exemption_reason")?.map(|reason| format!(", {reason}")).unwrap_or_default();
-    let (category, rate) = (row.text("tax_category")?, row.decimal::<4>("tax_rate")?);
+    let (category, rate) = (row.text("tax_category")?, row.decimal::<Percent>("tax_rate")?);
     let compound = if row.flag("is_compound")? { " compound" } else { "" };
     Ok(format!("{} {category} {rate} %{compound}{reason}", row.text("tax_name")?))
 }
@@ -143,14 +143,14 @@ impl TotalsOf<'_> {
         let number = &document.number;
         let Some(invoice) = of_document(&document.invoice, number)?.into_iter().next() else { return Ok(None) };
         let places = places_of_code(invoice.text("currency")?);
-        let amount = |row: Row<'_>, name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
+        let amount = |row: Row<'_>, name| row.decimal::<Amount>(name).map(|amount| amount.to_text(places));
         let mut allowances = Vec::new();
         for row in of_document(&document.allowance, number)? {
             let (kind, term) = (row.text("kind")?, row.text("term_id")?);
             allowances.push(Deduction {
                 kind: kind.to_owned(),
                 description: row.text("description")?.to_owned(),
-                percent: row.optional_decimal::<4>("percent")?.map(|percent| percent.to_string()),
+                percent: row.optional_decimal::<Percent>("percent")?.map(|percent| percent.to_string()),
                 base_amount: amount(row, "base_amount")?,
                 amount: amount(row, "amount")?,
                 tax_treatment: row.text("tax_treatment")?.to_owned(),
@@ -178,8 +178,8 @@ impl TotalsOf<'_> {
         let tax_in_seller_currency = match invoice.optional_text("exchange_base")? {
             Some(base) => {
                 let places = places_of_code(seller_currency);
-                let tax = invoice.decimal::<4>("tax_amount_in_seller_currency")?.to_text(places);
-                let rate = invoice.decimal::<12>("exchange_rate")?;
+                let tax = invoice.decimal::<Amount>("tax_amount_in_seller_currency")?.to_text(places);
+                let rate = invoice.decimal::<UnitPrice>("exchange_rate")?;
                 let (quote, day) = (invoice.text("exchange_quote")?, invoice.day("exchange_rate_date")?);
                 let day = date_of(day);
                 Some(format!("{tax} {seller_currency}, at 1 {base} = {rate} {quote} of {day}"))

@@ -268,6 +268,7 @@ fn quantity_of(
                 format!("the quantity is in `{unit}`, but the rule multiplies the metered `{metered}`")
             }
             UnitError::NotExact => format!("{number} {unit} is not exact in `{metered}`"),
+            UnitError::TooLarge => format!("{number} {unit} has too many digits in `{metered}`"),
         };
         usage_error(message, format!("give the quantity in {metered}"))
     })

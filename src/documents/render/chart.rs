@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::cost_error::CostError;
 use super::invoice::iso_date;
-use crate::model::money::Cost;
+use crate::model::money::{Cost, UnitPrice};
 
 /// The number of length units in a pixel. All lengths are in hundredths of a pixel.
 const PIXEL: i128 = 100;
@@ -85,7 +85,7 @@ impl Chart {
         let (interval, axis) = axis(highest).ok_or(CostError::TooLarge)?;
         // The scale drops digits of both factors so that their product does not overflow. The lost precision is much
         // smaller than a pixel.
-        let divisor = (axis / 10i128.pow(12)).max(1);
+        let divisor = (axis / UnitPrice::ONE.units()).max(1);
         let y_of = |units: i128| PLOT_TOP + PLOT_HEIGHT - (units / divisor) * PLOT_HEIGHT / (axis / divisor);
 
         let slot = PLOT_WIDTH / i128::try_from(days.len().max(1)).map_err(|_| CostError::TooLarge)?;

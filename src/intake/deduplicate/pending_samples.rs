@@ -16,6 +16,7 @@ use bytemuck::Pod;
 use crate::error::Error;
 use crate::intake::sample::Sample;
 use crate::model::evidence::Evidence;
+use crate::model::money::Quantity;
 use crate::model::period::DayNumber;
 use crate::query::statement;
 use crate::rows;
@@ -55,7 +56,8 @@ const IS_STATE: u8 = 32;
 const BACKFILLED: u8 = 64;
 const EVIDENCE: u8 = IS_STATE | BACKFILLED;
 
-const TEN_TO_THE_NINTH: i128 = 1_000_000_000;
+/// One whole in units of the ninth decimal place. Most quantities are whole, so 64 bits are enough for them.
+const ONE: i128 = Quantity::ONE.units();
 
 /// The samples of one date and bucket, in columns.
 #[derive(Clone, Debug, Default)]
@@ -234,9 +236,9 @@ impl Columns {
         let quantity = match i64::try_from(sample.quantity) {
             Ok(quantity) => quantity,
             Err(_) => {
-                let whole = sample.quantity / TEN_TO_THE_NINTH;
+                let whole = sample.quantity / ONE;
                 match i64::try_from(whole) {
-                    Ok(quantity) if whole * TEN_TO_THE_NINTH == sample.quantity => {
+                    Ok(quantity) if whole * ONE == sample.quantity => {
                         flags |= WHOLE;
                         quantity
                     }
@@ -264,7 +266,7 @@ impl Columns {
         let quantity = self.quantity[row];
         match self.flags[row] & (WHOLE | WIDE) {
             0 => i128::from(quantity),
-            WHOLE => i128::from(quantity) * TEN_TO_THE_NINTH,
+            WHOLE => i128::from(quantity) * ONE,
             _ => {
                 let (high, low) = self.wide[quantity as usize];
                 i128::from(high) << 64 | i128::from(low)
@@ -654,7 +656,7 @@ mod tests {
     }
 
     fn quantity() -> impl Strategy<Value = i128> {
-        let whole = (-10i128.pow(18)..10i128.pow(18)).prop_map(|whole| whole * TEN_TO_THE_NINTH);
+        let whole = (-10i128.pow(18)..10i128.pow(18)).prop_map(|whole| whole * ONE);
         prop_oneof![-10i128.pow(27)..10i128.pow(27), whole, 0..10i128]
     }
 

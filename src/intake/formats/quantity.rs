@@ -3,10 +3,8 @@
 
 use crate::intake::rejection_reason::Reason;
 use crate::model::dialect::NumberMarks;
-use crate::model::money::{ParseDecimalError, Quantity};
+use crate::model::money::{PARSED_DIGITS, ParseDecimalError, Quantity, has_digits, power_of_ten};
 
-/// The exclusive bound of a quantity's magnitude in units of the ninth decimal place. A quantity has at most 28 digits.
-const LIMIT: i128 = 10i128.pow(28);
 const PLACES: i32 = 9;
 
 /// Parses a quantity as a source writes it, and rounds it to nine decimal places.
@@ -42,11 +40,11 @@ pub fn read(text: &str, marks: NumberMarks) -> Result<Quantity, (Reason, String)
 /// is in units of the last place.
 pub fn from_scaled(value: i128, scale: i8) -> Result<Quantity, Reason> {
     // If the scale of the file equals that of a quantity, no conversion is needed.
-    if i32::from(scale) == PLACES && -LIMIT < value && value < LIMIT {
+    if i32::from(scale) == PLACES && has_digits(value, PARSED_DIGITS) {
         return Ok(Quantity::from_units(value));
     }
     let shift = PLACES - i32::from(scale);
-    let power = 10i128.checked_pow(shift.unsigned_abs());
+    let power = power_of_ten(shift.unsigned_abs());
     let units = match power {
         Some(power) if shift >= 0 => value.checked_mul(power),
         Some(power) => {
@@ -58,7 +56,7 @@ pub fn from_scaled(value: i128, scale: i8) -> Result<Quantity, Reason> {
         None => None,
     };
     match units {
-        Some(units) if -LIMIT < units && units < LIMIT => Ok(Quantity::from_units(units)),
+        Some(units) if has_digits(units, PARSED_DIGITS) => Ok(Quantity::from_units(units)),
         _ => Err(Reason::QuantityOutOfRange),
     }
 }

@@ -1,10 +1,10 @@
 use super::*;
 use crate::model::config::{FileFormat, Origin};
-use crate::model::money::{Quantity, UnitPrice};
+use crate::model::money::{self, Price, Quantity};
 use crate::model::rule::{Divisor, Factor, PoolPeriod, PoolScope, Pricing, TierKind, TierPrice, TierUnit};
 
-fn price(text: &str) -> UnitPrice {
-    UnitPrice::parse_exact(text).unwrap()
+fn price(text: &str) -> Price {
+    Price::parse_exact(text).unwrap()
 }
 
 const METERS: &str = r#"
@@ -176,7 +176,7 @@ fn every_kind_of_rule_is_read() {
     let values = [("4".to_owned(), price("0.1")), ("8".to_owned(), price("0.2"))].into();
     assert_eq!(by_flavor.pricing, Pricing::Prices { by: "vcpus".to_owned(), values });
 
-    let values = [("eu-west".to_owned(), price("1.1"))].into();
+    let values = [("eu-west".to_owned(), money::Factor::parse_exact("1.1").unwrap())].into();
     let region = book.rule("region").unwrap();
     assert_eq!(region.pricing, Pricing::Factor(Factor::By { by: "region".to_owned(), values }));
 
@@ -191,7 +191,7 @@ fn every_kind_of_rule_is_read() {
         panic!("{:?}", traffic.pricing)
     };
     assert_eq!(tiers[0].up_to.map(|bound| bound.to_string()).as_deref(), Some("1.5"));
-    assert_eq!((tiers[1].up_to, tiers[1].price), (None, TierPrice::Unit(UnitPrice::ZERO)));
+    assert_eq!((tiers[1].up_to, tiers[1].price), (None, TierPrice::Unit(Price::ZERO)));
 }
 
 #[test]
