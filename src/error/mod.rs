@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::model::error_class::ErrorClass;
+use crate::model::money::{Amount, Cost, DecimalNumber, Quantity};
 use crate::{query, storage};
 
 pub use self::closing::ClosingError;
@@ -46,8 +47,12 @@ pub enum Error {
     #[error("could not use the directory for temporary files; set TMPDIR to another one")]
     Temporary(#[source] std::io::Error),
     /// A quantity or an amount exceeds the digits that the relations store.
-    #[error("{what} exceeds 38 digits; check the quantities and prices behind it")]
-    Overflow { what: &'static str },
+    #[error(
+        "{what}{} has more than {digits} digits before the decimal point; check its quantities, prices and exchange \
+         rates",
+        .payer.as_ref().map(|payer| format!(" of `{payer}`")).unwrap_or_default()
+    )]
+    Overflow { what: &'static str, digits: u32, payer: Option<String> },
     #[error("{0}; this is a bug in conto, please report it")]
     Internal(&'static str),
     #[error("could not write {what}")]
@@ -59,9 +64,22 @@ pub enum Error {
 }
 
 impl Error {
-    pub const AMOUNT_OVERFLOW: Self = Self::Overflow { what: "an amount" };
-    pub const COST_OVERFLOW: Self = Self::Overflow { what: "a cost" };
-    pub const QUANTITY_OVERFLOW: Self = Self::Overflow { what: "a quantity" };
+    pub const AMOUNT_OVERFLOW: Self = Self::overflow("an amount", 28 - Amount::PLACES);
+    pub const COST_OVERFLOW: Self = Self::overflow("a cost", 38 - Cost::PLACES);
+    pub const QUANTITY_OVERFLOW: Self = Self::overflow("a quantity", 38 - Quantity::PLACES);
+
+    /// The error for a number with more than `digits` digits before the decimal point.
+    pub const fn overflow(what: &'static str, digits: u32) -> Self {
+        Self::Overflow { what, digits, payer: None }
+    }
+
+    /// The error with the account or project whose number is too large.
+    pub fn of_payer(self, id: &str) -> Self {
+        match self {
+            Self::Overflow { what, digits, payer: None } => Self::Overflow { what, digits, payer: Some(id.to_owned()) },
+            other => other,
+        }
+    }
 
     /// The class that decides the exit code.
     pub fn class(&self) -> ErrorClass {
@@ -72,7 +90,7 @@ impl Error {
             Self::Storage(error) => error.class(),
             Self::Invalid(_) => ErrorClass::Invalid,
             Self::BrokenCheck { .. } | Self::Row(_) | Self::Overflow { .. } => ErrorClass::Refused,
-            Self::Query(query::Error::Value { .. }) => ErrorClass::Refused,
+            Self::Query(query::Error::Value { .. } | query::Error::TooLarge { .. }) => ErrorClass::Refused,
             Self::Query(_)
             | Self::Page(_)
             | Self::Column { .. }

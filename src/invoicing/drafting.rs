@@ -147,7 +147,7 @@ impl<'a> DraftContext<'a> {
                     documents.extend(drafts);
                     *balances = tentative;
                 }
-                Err(DraftError::Failed(error)) => return Err(error),
+                Err(DraftError::Failed(error)) => return Err(error.of_payer(&account_id)),
                 Err(DraftError::Suspended(suspension)) => {
                     let costs = self.costs_by_currency(&charges)?;
                     suspended_accounts.extend(suspended_rows(&account_id, account_name, account, suspension, &costs));

@@ -39,7 +39,7 @@ pub enum Error {
     InvalidQuery { problem: String },
     #[error("the header of sql/{path} has `{column}` as {expected}, but the result has {found}")]
     Contract { path: String, column: String, expected: String, found: String },
-    #[error("a number of `{relation}` exceeds {digits} digits; nothing was committed")]
+    #[error("a number of `{relation}` exceeds {digits} digits; nothing was committed; check quantities and prices")]
     TooLarge { relation: String, digits: u8 },
     #[error("the rows of `{relation}` are not in the order of {order}; this is a bug in conto, please report it")]
     Unsorted { relation: String, order: String },

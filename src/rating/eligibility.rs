@@ -243,7 +243,10 @@ fn match_rule(
                 rate_id: rate.id.clone(),
                 unit_price: price.flatten(),
                 multiplier: multipliers[row],
-                cap: cap.map(|cap| Ok::<_, Error>((to_metered_units(cap.hours, divisor)?, cap.price))).transpose()?,
+                cap: match cap {
+                    Some(cap) => Some((to_metered_units(cap.hours, divisor, &rule.rule.declared_at)?, cap.price)),
+                    None => None,
+                },
                 maximum: row_found.and_then(|row| row.maximum),
                 line_by: line_by.clone(),
                 problem,
@@ -251,6 +254,14 @@ fn match_rule(
         }
     }
     Ok(())
+}
+
+/// The error for a factor whose product with the earlier factors has too many digits.
+fn too_large_factor(rule: &Rule) -> Error {
+    let message = format!("the product of factor `{}` and earlier factors has too many digits", rule.id);
+    let diagnostic = Diagnostic::error("rules::too_large", message).at(rule.declared_at.clone(), "this factor");
+    let hint = "expected at most 16 digits before the decimal point and 28 in all; lower the factors, or round them";
+    Error::Invalid(vec![diagnostic.hint(hint)])
 }
 
 fn match_factors(
@@ -290,7 +301,7 @@ fn match_factors(
                         // Factors are multiplied in the order of rule ids, so that the rounding at the twelfth place is
                         // reproducible.
                         let next = product.checked_mul(number, money::Factor::PLACES);
-                        Some(next.ok_or(Error::Internal("a product of factors beyond 38 digits"))?)
+                        Some(next.ok_or_else(|| too_large_factor(rule))?)
                     }
                     _ => None,
                 };

@@ -460,7 +460,7 @@ impl<'a> SummedUsage<'a> {
             self.windows.entry((series_id, window, (day, window_end))).or_default(),
         ] {
             let added = sum.checked_add(counted);
-            *sum = added.ok_or(Error::Internal("the quantity of an example exceeds 38 digits"))?;
+            *sum = added.ok_or(Error::QUANTITY_OVERFLOW)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use super::subscription::{Payer, Payers, payer_batch};
 use crate::error::Error;
+use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{self, DecimalNumber, Price};
 use crate::model::period::Calendar;
 use crate::model::rule::{Factor, PoolScope, Pricing, Rule};
@@ -63,6 +64,14 @@ fn factor_of(rule: &Rule, payer: &Payer, index: usize, factors: &[AppliedFactor<
     of_rule.into_iter().try_fold(one, |product, factor| product.checked_mul(factor.number, money::Factor::PLACES))
 }
 
+/// The error for a fee or minimum with too many digits after its factors.
+fn too_large(rule: &Rule) -> Error {
+    let message = format!("the flat fee or minimum of rule `{}` has too many digits after its factors", rule.id);
+    let diagnostic = Diagnostic::error("rules::too_large", message).at(rule.declared_at.clone(), "this rule");
+    let hint = "expected at most 16 digits before the decimal point and 28 in all; lower the amount or its factors";
+    Error::Invalid(vec![diagnostic.hint(hint)])
+}
+
 /// The number of a factor, if the factor has the same number for all usage.
 fn number_of(rule: &Rule) -> Option<money::Factor> {
     match rule.pricing {
@@ -110,7 +119,7 @@ pub(super) fn idle_pool_rows(
                 continue;
             };
             let amounts = factor_of(rule, &payer, index, &factors).and_then(|factor| amounts(rule, factor));
-            let amounts = amounts.ok_or(Error::Internal("the fee of a pool without usage exceeds 28 digits"))?;
+            let amounts = amounts.ok_or_else(|| too_large(rule))?;
             for (charge_kind, amount) in amounts {
                 found.push(IdlePool { rule, payer: payer.clone(), charge_kind, amount });
             }

@@ -44,7 +44,7 @@ pub fn included_units<'a>(
         included.push(IncludedUnits {
             definition,
             is_shared: rule.per == PoolScope::Account,
-            units: to_metered_units(definition.units, length.units(rule.pricing_unit.of))?,
+            units: to_metered_units(definition.units, length.units(rule.pricing_unit.of), &definition.declared_at)?,
             full_period: definition.prorated.then(|| full_period_quantity(meter, calendar, period)),
         });
     }

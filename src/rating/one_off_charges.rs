@@ -154,7 +154,7 @@ async fn billed_charges(
                 date: date_of(row.charge_date()),
                 quantity: row.quantity(),
                 unit: row.unit().to_owned(),
-                unit_price: row.unit_price(),
+                unit_price: Price::of_decimal(row.unit_price()).ok_or(Error::AMOUNT_OVERFLOW)?,
                 currency: row.currency().to_owned(),
                 tax_id: row.tax_id().map(str::to_owned),
             };

@@ -8,7 +8,8 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray}
 
 use super::segment::Segment;
 use crate::error::Error;
-use crate::model::money::{Price, Quantity};
+use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::money::{DecimalNumber, Price, Quantity, has_digits};
 use crate::model::rule::{
     Divisor, MissingWindows, Package, PriceListRow, Pricing, Rule, Tier, TierKind, TierPrice, TierUnit,
 };
@@ -132,8 +133,24 @@ fn validities(rule: &Rule, rows: &[PriceListRow]) -> Vec<(Option<i64>, Option<i6
 
 /// A quantity of a rule in metered units, rounded to nine places. `metered_units` is the number of metered units in one
 /// unit of the quantity.
-pub(super) fn to_metered_units(quantity: Quantity, metered_units: Quantity) -> Result<Quantity, Error> {
-    quantity.checked_mul(metered_units).ok_or(Error::Internal("a quantity of a rule beyond 38 digits in metered units"))
+///
+/// `declared_at` is the place of the rule or other table with the quantity.
+pub(super) fn to_metered_units(
+    quantity: Quantity,
+    metered_units: Quantity,
+    declared_at: &Place,
+) -> Result<Quantity, Error> {
+    let metered = quantity.checked_wide_mul(metered_units).filter(|metered| has_digits(metered.units(), 38));
+    metered.ok_or_else(|| too_large("a quantity", quantity, declared_at))
+}
+
+/// The error for a quantity of a rule that has too many digits in metered units.
+fn too_large(what: &str, quantity: Quantity, declared_at: &Place) -> Error {
+    let digits = 38 - Quantity::PLACES;
+    let message =
+        format!("{what} of {quantity} has more than {digits} digits before the decimal point in metered units");
+    let diagnostic = Diagnostic::error("rules::too_large", message).at(declared_at.clone(), "declared here");
+    Error::Invalid(vec![diagnostic.hint("lower the quantity, or the number of metered units in a pricing unit")])
 }
 
 /// The rows of `rate` and `rate_tier`.
@@ -154,7 +171,8 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     // Pools count in metered units, so quantities of a rule are converted from priced units.
     let in_metered_units = |pick: &dyn Fn(&Rule) -> Option<Quantity>| -> Result<ArrayRef, Error> {
         let metered = rates.iter().zip(&divisors).map(|(rate, divisor)| {
-            pick(rate.rule).map(|quantity| to_metered_units(quantity, *divisor).map(Quantity::units)).transpose()
+            let metered = |quantity| to_metered_units(quantity, *divisor, &rate.rule.declared_at);
+            pick(rate.rule).map(|quantity| metered(quantity).map(Quantity::units)).transpose()
         });
         decimals(metered.collect::<Result<_, Error>>()?, 38, 9)
     };
@@ -210,33 +228,37 @@ struct Bound {
 }
 
 impl Bound {
-    /// The largest total below the bound. A total is a multiple of the ninth decimal place of a metered unit.
+    /// The largest total below the bound, which is more than zero. A total is a multiple of the ninth decimal place of
+    /// a metered unit.
     fn before(self) -> Result<Self, Error> {
-        let metered = self.metered.checked_sub(Quantity::from_units(1));
-        let metered = metered.ok_or(Error::Internal("a tier bound beyond 38 digits"))?;
+        let metered = self.metered.checked_sub(Quantity::from_units(1)).ok_or(Error::QUANTITY_OVERFLOW)?;
         Ok(Self { metered, ..self })
     }
 }
 
 /// The numbers that convert the quantities of a rate to bounds.
-struct Bounds {
+struct Bounds<'a> {
     divisor: Quantity,
     hours_in_period: Quantity,
+    rule: &'a Rule,
 }
 
-impl Bounds {
+impl Bounds<'_> {
     fn bound_of_priced(&self, priced: Quantity) -> Result<Bound, Error> {
-        Ok(Bound { priced, metered: to_metered_units(priced, self.divisor)? })
+        Ok(Bound { priced, metered: to_metered_units(priced, self.divisor, &self.rule.declared_at)? })
     }
 
     /// The bound of a tier, raised by the free units, because tiers begin above the free units.
     fn bound_of_tier(&self, up_to: Quantity, unit: TierUnit, free: Bound) -> Result<Bound, Error> {
-        let beyond = || Error::Internal("a tier bound beyond 38 digits");
+        let declared_at = &self.rule.declared_at;
+        let beyond = || too_large("a tier bound", up_to, declared_at);
+        let fits = |sum: &Quantity, digits| has_digits(sum.units(), digits);
         let bound = match unit {
             TierUnit::Priced => self.bound_of_priced(up_to)?,
             // The unit is one percent of the period's hours. November has 720 hours, so one percent is 7.2 hours.
             TierUnit::PercentOfPeriod => {
-                let metered = to_metered_units(up_to, Quantity::from_units(self.hours_in_period.units() / 100))?;
+                let hundredth = Quantity::from_units(self.hours_in_period.units() / 100);
+                let metered = to_metered_units(up_to, hundredth, declared_at)?;
                 Bound {
                     priced: metered.scaled(Quantity::ONE.units(), self.divisor.units(), 9).ok_or_else(beyond)?,
                     metered,
@@ -244,8 +266,8 @@ impl Bounds {
             }
         };
         Ok(Bound {
-            priced: bound.priced.checked_add(free.priced).ok_or_else(beyond)?,
-            metered: bound.metered.checked_add(free.metered).ok_or_else(beyond)?,
+            priced: bound.priced.checked_add(free.priced).filter(|sum| fits(sum, 28)).ok_or_else(beyond)?,
+            metered: bound.metered.checked_add(free.metered).filter(|sum| fits(sum, 38)).ok_or_else(beyond)?,
         })
     }
 }
@@ -284,13 +306,13 @@ impl TierRow {
         }
     }
 
-    fn with_package(self, package: Package, bounds: &Bounds) -> Result<Self, Error> {
+    fn with_package(self, package: Package, bounds: &Bounds<'_>) -> Result<Self, Error> {
         Ok(Self { package: Some(package), package_size: Some(bounds.bound_of_priced(package.size)?), ..self })
     }
 }
 
 /// The tiers of a rate, in ascending order.
-fn tier_rows(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<TierRow>, Error> {
+fn tier_rows(rate: &Rate<'_>, bounds: &Bounds<'_>) -> Result<Vec<TierRow>, Error> {
     let rule = rate.rule;
     let one = Quantity::from_integer(1);
     let zero = Bound { priced: Quantity::ZERO, metered: Quantity::ZERO };
@@ -331,7 +353,7 @@ fn rows_of_tiers(
     kind: TierKind,
     unit: TierUnit,
     free: Bound,
-    bounds: &Bounds,
+    bounds: &Bounds<'_>,
 ) -> Result<Vec<TierRow>, Error> {
     let mut tier_rows = Vec::with_capacity(tiers.len());
     let mut start = free;
@@ -369,7 +391,8 @@ fn rows_of_tiers(
 fn rate_tier_rows(rates: &[Rate<'_>], divisors: &[Quantity], length: PeriodLength) -> Result<RecordBatch, Error> {
     let mut tiers: Vec<(&str, TierRow)> = Vec::new();
     for (rate, divisor) in rates.iter().zip(divisors) {
-        let bounds = Bounds { divisor: *divisor, hours_in_period: length.units(Divisor::HoursInPeriod) };
+        let hours_in_period = length.units(Divisor::HoursInPeriod);
+        let bounds = Bounds { divisor: *divisor, hours_in_period, rule: rate.rule };
         tiers.extend(tier_rows(rate, &bounds)?.into_iter().map(|row| (rate.id.as_str(), row)));
     }
     let quantities = |precision: u8, pick: fn(&TierRow) -> Option<Quantity>| -> Result<ArrayRef, Error> {

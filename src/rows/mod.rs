@@ -14,7 +14,7 @@ use arrow::compute::{SortColumn, concat_batches, filter_record_batch, lexsort_to
 use arrow::error::ArrowError;
 
 use crate::error::Error;
-use crate::model::money::DecimalNumber;
+use crate::model::money::{DecimalNumber, has_digits};
 use crate::model::period::DayNumber;
 use crate::query::{self, Statement};
 
@@ -92,15 +92,19 @@ pub fn timestamps(values: impl IntoIterator<Item = Option<i64>>) -> TimestampMic
     TimestampMicrosecondArray::from_iter(values).with_timezone("UTC")
 }
 
-/// A decimal column from values in units of the last decimal place.
+/// A decimal column from values in units of the last decimal place. A value with more digits than the type is an error.
 pub fn decimals(
     values: impl IntoIterator<Item = Option<i128>>,
     precision: u8,
     scale: i8,
 ) -> Result<Decimal128Array, Error> {
-    Decimal128Array::from_iter(values)
-        .with_precision_and_scale(precision, scale)
-        .map_err(|source| failed("decimals", source))
+    let mut fits = true;
+    let check = |value: &Option<i128>| fits &= value.is_none_or(|value| has_digits(value, precision.into()));
+    let array = Decimal128Array::from_iter(values.into_iter().inspect(check));
+    if !fits {
+        return Err(Error::overflow("a number", u32::from(precision).saturating_sub(scale.unsigned_abs().into())));
+    }
+    array.with_precision_and_scale(precision, scale).map_err(|source| failed("decimals", source))
 }
 
 /// A row of a batch, whose cells are read by column name.

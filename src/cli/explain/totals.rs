@@ -113,7 +113,7 @@ impl Document {
     /// The `[[tax]]` of the rules that can have made a tax group.
     fn tax_rules_of_group(&self, group: Row<'_>) -> Result<Vec<TermReference>, Error> {
         let (name, category) = (group.text("tax_name")?, group.text("tax_category")?);
-        let (rate, reason) = (group.decimal::<4>("tax_rate")?, group.optional_text("exemption_reason")?);
+        let (rate, reason) = (group.decimal::<Percent>("tax_rate")?, group.optional_text("exemption_reason")?);
         self.tax_rules_where(|rule| {
             let treatment = &rule.treatment;
             treatment.category.code() == category
