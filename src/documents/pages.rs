@@ -74,8 +74,10 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
             account_name: page.account_name.clone(),
             status: page.status,
             invoice: invoice.map(invoice_summary),
+            // A document of a whole account has a row of its own.
             other_documents: links
                 .into_iter()
+                .filter(|link| documents.iter().any(|page| page.number == link.number && page.project.is_some()))
                 .filter(|link| invoice.is_none_or(|invoice| invoice.number != link.number))
                 .map(|link| InvoiceLink { path: in_directory(account_id.unwrap_or_default(), &link.path), ..link })
                 .collect(),

@@ -115,7 +115,7 @@ fn a_wrong_vat_id_is_cancelled_and_issued_again() {
         assert!(journal.contains(&format!("\n2026-11-{header} acme\n")), "no {header} in {journal}");
     }
     let explained = lake.explain("CN-2026-00001/1");
-    assert!(explained.contains("corrects 2026-10 (INV-2026-00001): cancelled"), "{explained}");
+    assert!(explained.contains("takes back the line of 2026-10 (INV-2026-00001)"), "{explained}");
     // The present data are those of the new invoice, so a restatement changes nothing.
     lake.propose_restatement(OCTOBER).assert_nothing_due();
 }
