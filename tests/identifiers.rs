@@ -226,3 +226,106 @@ fn usage_csv_contains_ids_that_begin_like_a_formula_unchanged() {
     let invoices = lake.csv_document(PERIOD, "invoices.csv");
     assert_eq!((&invoices[0]["account_id"][..], &invoices[0]["account_name"][..]), ("-a", "'-Acme"));
 }
+
+/// The spellings of an absent id. `None` is an absent cell, key or value.
+const ABSENT: [Option<&str>; 6] = [None, Some(""), Some(" "), Some("NULL"), Some("null"), Some("None")];
+
+/// For each spelling, a record without a resource and a record of 2 without a project, and one good record of 4.
+fn records_without_ids() -> Vec<(Option<String>, Option<String>, &'static str)> {
+    let text = |text: &Option<&str>| text.map(str::to_owned);
+    let resource = |number: usize| Some(format!("r-{number}"));
+    let without_resource = ABSENT.iter().map(|absent| (text(absent), Some("p-1".to_owned()), "1"));
+    let without_project = ABSENT.iter().zip(1..).map(|(absent, number)| (resource(number), text(absent), "2"));
+    without_resource.chain(without_project).chain([(resource(0), Some("p-1".to_owned()), "4")]).collect()
+}
+
+fn parquet_without_ids() -> Vec<u8> {
+    let records = records_without_ids();
+    let count = records.len();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("meter", Arc::new(StringArray::from(vec!["m"; count]))),
+        ("resource_id", Arc::new(StringArray::from_iter(records.iter().map(|(resource, ..)| resource.as_deref())))),
+        ("project_id", Arc::new(StringArray::from_iter(records.iter().map(|(_, project, _)| project.as_deref())))),
+        ("measured_at", Arc::new(StringArray::from(vec!["2026-10-05T10:00:00Z"; count]))),
+        ("quantity", Arc::new(StringArray::from_iter_values(records.iter().map(|(.., quantity)| *quantity)))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+/// The records in a format, with the keys of its source. In CSV two more spellings are set by `null_values`.
+fn sources_without_ids() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    const AT: &str = "2026-10-05T10:00:00Z";
+    let objects = |object: &dyn Fn(&str) -> serde_json::Map<String, serde_json::Value>, keys: [&str; 2]| -> Vec<u8> {
+        let line = |(resource, project, quantity): &(Option<String>, Option<String>, &str)| {
+            let mut object = object(quantity);
+            let inner = match object.get_mut("data") {
+                Some(serde_json::Value::Object(data)) => data,
+                _ => &mut object,
+            };
+            for (key, id) in keys.iter().zip([resource, project]) {
+                id.iter().for_each(|id| drop(inner.insert((*key).to_owned(), id.clone().into())));
+            }
+            serde_json::Value::Object(object).to_string() + "\n"
+        };
+        records_without_ids().iter().map(line).collect::<String>().into()
+    };
+    let map = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let sample = |quantity: &str| {
+        map(serde_json::json!({ "name": "m", "unit": "u", "volume": quantity, "timestamp": AT, "id": quantity }))
+    };
+    let event = |quantity: &str| {
+        map(serde_json::json!({
+            "specversion": "1.0", "source": "/s", "type": "m", "time": AT, "id": "e", "data": { "quantity": quantity },
+        }))
+    };
+    let row = |quantity: &str| map(serde_json::json!({ "n": quantity }));
+    let mut table = "meter,resource_id,measured_at,quantity,project_id\n".to_owned();
+    for (resource, project, quantity) in records_without_ids() {
+        let [resource, project] = [resource, project].map(Option::unwrap_or_default);
+        table += &format!("m,{resource},{AT},{quantity},{project}\n");
+    }
+    let of_null_values = format!("m,N/A,{AT},1,p-1\nm,-,{AT},1,p-1\nm,r-7,{AT},2,N/A\nm,r-8,{AT},2,-\n");
+    let select = r#"select = """SELECT 'm' AS meter, vm AS resource_id, org AS project_id,
+        '2026-10-05T10:00:00Z' AS measured_at, n AS quantity FROM source""""#;
+    vec![
+        ("csv", "", table.clone().into()),
+        ("csv", r#"null_values = ["N/A", "-"]"#, (table + &of_null_values).into()),
+        ("parquet", "", parquet_without_ids()),
+        ("json", select, objects(&row, ["vm", "org"])),
+        ("ceilometer", "", objects(&sample, ["resource_id", "project_id"])),
+        ("cloudevents", "", objects(&event, ["resource_id", "project_id"])),
+    ]
+}
+
+/// Each record without a resource is rejected. A record without a project is usage without a project: it is priced,
+/// listed and not invoiced. The good record is invoiced.
+#[test]
+fn absent_ids_have_the_same_outcome_in_every_format() {
+    for (format, keys, content) in sources_without_ids() {
+        let source = format!("[[source]]\nname = \"s\"\nformat = \"{format}\"\npath = \"in/*\"\n{keys}\n");
+        let lake = TestLake::of_one_rule(r#"aggregation = "sum""#, r#"unit_price = "1""#).config(source);
+        lake.put("in/usage", content);
+        lake.run("2026-10");
+        let case = format!("{format} {keys}");
+        // In CSV, a null value is the same as an empty cell, so that the same row is rejected once.
+        let query = "SELECT COUNT(*), MIN(reason), MAX(reason) FROM rejected_record";
+        let more = if keys.starts_with("null_values") { 2 } else { 0 };
+        let same_rows = if format == "csv" { 1 } else { 0 };
+        let found = lake.sql(query);
+        assert_eq!(found, [format!("{} missing_field missing_field", ABSENT.len() + more - same_rows)], "{case}");
+        let usage = "SELECT project_id IS NULL AS without, SUM(consumed_quantity) AS quantity FROM metered_usage \
+                     JOIN series USING (series_id) GROUP BY project_id IS NULL ORDER BY without";
+        let without_project = 2 * (ABSENT.len() + more);
+        assert_eq!(lake.sql(usage), ["false 4".to_owned(), format!("true {without_project}")], "{case}");
+        assert_eq!(lake.column("invoice", "total_without_tax"), ["4.0000"], "{case}");
+        let message = lake.fails(4, &["run", "--period", "2026-10"]);
+        let listed = format!("usage without a project: {} resources", ABSENT.len() + more);
+        assert!(message.contains(&listed), "{case}: {message}");
+        assert!(lake.rows("changed_id").is_empty(), "{case}");
+    }
+}

@@ -493,6 +493,31 @@ fn the_id_of_a_record_retracts_the_elements_of_its_list() {
     assert_eq!(metered(&lake, "m"), "4");
 }
 
+/// Twenty nights deliver an event each. A further event is compared with the events within two days. So the samples of
+/// earlier dates are not opened: the intake succeeds although their files are missing. An event that is closer to the
+/// missing files needs them.
+#[test]
+fn the_files_that_an_intake_opens_do_not_grow_with_the_lake() {
+    let lake = lake().config(r#"duplicate_window = "2d""#);
+    let of_day = |day: u32| event(&day.to_string(), &format!("2026-10-{day:02}T10:00:00Z"), "1");
+    for day in 1..=20 {
+        lake.put(&format!("usage/{day}.events"), of_day(day));
+        lake.run(OCTOBER);
+    }
+    let relations = ["sample", "repeated_event", "duplicate_sample"];
+    let snapshot = lake.snapshot();
+    let paths: Vec<String> =
+        relations.iter().flat_map(|name| snapshot.files(name)).map(|file| file.path.clone()).collect();
+    assert!(paths.len() >= 20, "{paths:?}");
+    paths.iter().for_each(|path| lake.remove(&format!("lake/{path}")));
+    lake.put("usage/25.events", of_day(25) + &event("20", "2026-10-25T11:00:00Z", "1"));
+    let read = lake.json(&["intake"]);
+    assert_eq!((&read["samples_accepted"], &read["samples_duplicate"]), (&4.into(), &0.into()), "{read}");
+    lake.put("usage/22.events", of_day(22));
+    let message = lake.fails(1, &["intake"]);
+    assert!(paths.iter().any(|path| message.contains(path)), "{message}");
+}
+
 /// The deliveries of a file: the id of each event, and its time in minutes after the id's first time.
 type Deliveries = Vec<(usize, i64)>;
 

@@ -261,18 +261,21 @@ fn two_lists_in_one_select_are_refused_with_the_remedy() {
     assert_eq!(problem.hint.as_deref(), Some("write one select for each list, and connect them with UNION ALL"));
 }
 
+/// An app and its measures.
+type App = (&'static str, &'static [(&'static str, i64)]);
+
 /// Two apps, each with its own list of measures. 512 + 256 = 768 MB at 0.01 are 7.68, and 2 + 1 + 3 calls are 6.00.
 ///
 /// The second app of `e-1` has no measure. The id `app-1` occurs in two events.
-const APPS: [(&str, i64, &[(&str, &[(&str, i64)])]); 3] = [
+const APPS: [(&str, i64, &[App]); 3] = [
     ("e-1", 1_791_194_400_000, &[("app-1", &[("memory", 512), ("calls", 2), ("calls", 1)]), ("app-2", &[])]),
     ("e-2", 1_791_198_000_000, &[("app-1", &[("memory", 256)]), ("app-3", &[("calls", 3), ("other", 9)])]),
     ("e-3", 1_791_198_000_000, &[]),
 ];
 
-fn apps(id: &str, at: i64, apps: &[(&str, &[(&str, i64)])]) -> Value {
+fn apps(id: &str, at: i64, apps: &[App]) -> Value {
     let measure = |(measure, quantity): &(&str, i64)| json!({ "measure": measure, "quantity": quantity });
-    let app = |(app, measures): &(&str, &[(&str, i64)])| {
+    let app = |(app, measures): &App| {
         json!({
             "app": app, "plan": { "name": "standard" }, "measures": measures.iter().map(measure).collect::<Vec<_>>(),
         })
@@ -333,7 +336,7 @@ fn cases_of_apps() -> [(&'static str, String, Vec<u8>); 4] {
         )
     };
     let lines: String = APPS.iter().map(|(id, at, list)| format!("{}\n", apps(id, *at, list))).collect();
-    let event = |(id, at, list): &(&str, i64, &[(&str, &[(&str, i64)])])| {
+    let event = |(id, at, list): &(&str, i64, &[App])| {
         let time = jiff::Timestamp::from_millisecond(*at).unwrap();
         let event = json!({
             "specversion": "1.0", "id": id, "source": "/apps", "type": "usage", "time": time.to_string(),

@@ -205,14 +205,13 @@ async fn ingested_files(
                 continue;
             }
             if modified_at.is_some() && !is_past(row) {
-                let file = Delivered {
-                    id: ids.value(row),
-                    url: urls.value(row).to_owned(),
-                    sha256: sha256.to_owned(),
-                    byte_count: sizes.value(row) as u64,
-                    is_cut: cut.contains(&ids.value(row)),
+                let (source, is_cut) = (sources.value(row).to_owned(), cut.contains(&ids.value(row)));
+                let (id, sha256, byte_count) = (ids.value(row), sha256.to_owned(), sizes.value(row) as u64);
+                let of_place = match is_cut {
+                    true => ingested.cut.entry(source).or_default(),
+                    false => ingested.whole.entry((source, urls.value(row).to_owned())).or_default(),
                 };
-                ingested.delivered.entry(sources.value(row).to_owned()).or_default().push(file);
+                of_place.push(Delivered { id, sha256, byte_count, is_cut });
             }
             if !is_ingested(row) {
                 continue;

@@ -8,6 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::inputs::{self, Bad, Kind, SOURCES, Usage, file};
+use super::{PRICE, assert_billed, assert_listed};
 use crate::test_lake::{TestLake, stderr_of};
 
 const PERIOD: &str = "2026-10";
@@ -22,7 +24,7 @@ enum Answer {
 }
 
 /// The objects: the answer and the content of each key.
-type Objects = BTreeMap<String, (Answer, String)>;
+type Objects = BTreeMap<String, (Answer, Vec<u8>)>;
 
 /// Serves the bucket until the process ends. `listing` is the answer to a listing. Returns the URL.
 fn serve(objects: Objects, listing: Answer) -> String {
@@ -52,14 +54,14 @@ fn answer(mut client: TcpStream, objects: &Objects, listing: Answer) -> std::io:
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let key = decoded(path.trim_start_matches("/telemetry").strip_prefix('/').unwrap_or_default());
     let (kind, body) = if query.contains("list-type=2") {
-        (listing, list(objects))
+        (listing, list(objects).into_bytes())
     } else {
-        let missing = (Answer::Status("404 Not Found"), String::new());
+        let missing = (Answer::Status("404 Not Found"), Vec::new());
         objects.get(&key).cloned().unwrap_or(missing)
     };
     let (status, body) = match kind {
         Answer::Content => ("200 OK", body),
-        Answer::Status(status) => (status, "<?xml version=\"1.0\"?><Error><Code>Why</Code></Error>".to_owned()),
+        Answer::Status(status) => (status, "<?xml version=\"1.0\"?><Error><Code>Why</Code></Error>".into()),
         Answer::Silence => {
             std::thread::sleep(Duration::from_secs(3));
             return Ok(());
@@ -70,7 +72,7 @@ fn answer(mut client: TcpStream, objects: &Objects, listing: Answer) -> std::io:
          Connection: close\r\n\r\n",
         body.len()
     );
-    client.write_all((head + &body).as_bytes())
+    client.write_all(&[head.as_bytes(), &body].concat())
 }
 
 fn list(objects: &Objects) -> String {
@@ -112,8 +114,8 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn usage(resource: usize) -> String {
-    format!("meter,resource_id,measured_at,quantity,project_id\nm,r{resource},2026-10-05T10:00:00Z,1,p\n")
+fn usage(resource: usize) -> Vec<u8> {
+    format!("meter,resource_id,measured_at,quantity,project_id\nm,r{resource},2026-10-05T10:00:00Z,1,p\n").into()
 }
 
 /// A lake with a good file of 5 units, and a source of this path in the bucket.
@@ -161,7 +163,7 @@ fn keys_of_any_text_are_read_or_listed() {
     let ignored = ["_SUCCESS", "", "2026/"];
     let mut objects = Objects::new();
     for (number, key) in good.into_iter().chain(bad).chain(ignored).enumerate() {
-        let content = if key.ends_with(".csv") { usage(number) } else { String::new() };
+        let content = if key.ends_with(".csv") { usage(number) } else { Vec::new() };
         objects.insert(format!("polls/{key}"), (Answer::Content, content));
     }
     let url = serve(objects, Answer::Content);
@@ -247,7 +249,7 @@ fn a_bucket_that_does_not_exist_is_an_error_of_the_configuration() {
 /// After three failures in a row, the remaining objects of the source are listed without a request.
 #[test]
 fn a_store_that_fails_again_and_again_is_not_tried_for_every_object() {
-    let failed = (Answer::Status("500 Internal Server Error"), "x".to_owned());
+    let failed = (Answer::Status("500 Internal Server Error"), b"x".to_vec());
     let objects = (1..=6).map(|number| (format!("polls/{number}.csv"), failed.clone()));
     let lake = lake("s3://telemetry/polls/*.csv");
     let (code, message) = run(&lake, &serve(objects.collect(), Answer::Content));
@@ -255,4 +257,29 @@ fn a_store_that_fails_again_and_again_is_not_tried_for_every_object() {
     let reasons: Vec<String> = unread(&lake).into_iter().map(|(_, reason)| reason).collect();
     assert_eq!(reasons, ["failed", "failed", "failed", "not_tried", "not_tried", "not_tried"]);
     assert_eq!(lake.column("invoice", "total_without_tax"), ["5.0000"]);
+}
+
+/// Every bad content of every format, as objects of one bucket beside good objects.
+#[test]
+fn every_bad_content_of_every_format_in_a_bucket_is_listed_and_the_others_are_billed() {
+    let mut objects = Objects::new();
+    let mut bad = Vec::new();
+    let quantities = [1, 2_500_000_000, 999_999_999_999, 10i128.pow(18), 7, 123_456_789_123_456, 12];
+    for (number, quantity) in quantities.iter().enumerate() {
+        let content = file(number, &[Usage::good(number, *quantity)]);
+        objects.insert(format!("{}/good-{number}", SOURCES[number].0), (Answer::Content, content));
+    }
+    for source in 0..SOURCES.len() {
+        for (number, kind) in Kind::CONTENTS.into_iter().enumerate() {
+            let bad_file = Bad { source, kind, number };
+            objects.insert(bad_file.name(), (Answer::Content, bad_file.content().unwrap()));
+            bad.push(bad_file);
+        }
+    }
+    let url = serve(objects, Answer::Content);
+    let lake = inputs::lake_at(PRICE, "s3://telemetry/");
+    let (code, message) = run(&lake, &url);
+    assert_eq!(code, 4, "{message}");
+    assert_billed(&lake, &quantities);
+    assert_listed(&lake, &bad);
 }

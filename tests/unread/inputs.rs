@@ -25,16 +25,20 @@ const SELECT: &str = "SELECT kind AS meter, vm AS resource_id, seen AS measured_
 
 /// A lake with all sources, and one rule with this price in units of the twelfth decimal place.
 pub(super) fn lake(price: i128) -> TestLake {
+    let lake = lake_at(price, "");
+    SOURCES.iter().for_each(|(name, _)| std::fs::create_dir(lake.path(name)).unwrap());
+    lake
+}
+
+/// As [`lake`], with the directories of the sources below a URL or directory.
+pub(super) fn lake_at(price: i128, root: &str) -> TestLake {
     let source = |(name, format): &(&str, &str)| {
         let select =
             if name.contains("select") || *format == "json" { format!("select = \"{SELECT}\"") } else { "".into() };
-        format!("[[source]]\nname = \"{name}\"\nformat = \"{format}\"\npath = \"{name}/*\"\n{select}\n")
+        format!("[[source]]\nname = \"{name}\"\nformat = \"{format}\"\npath = \"{root}{name}/*\"\n{select}\n")
     };
     let price = format!("unit_price = \"{}.{:012}\"", price / 1_000_000_000_000, price % 1_000_000_000_000);
-    let lake =
-        TestLake::of_one_rule(r#"aggregation = "sum""#, &price).config(SOURCES.iter().map(source).collect::<String>());
-    SOURCES.iter().for_each(|(name, _)| std::fs::create_dir(lake.path(name)).unwrap());
-    lake
+    TestLake::of_one_rule(r#"aggregation = "sum""#, &price).config(SOURCES.iter().map(source).collect::<String>())
 }
 
 /// A record of usage.
@@ -141,6 +145,10 @@ pub(super) enum Kind {
     /// A file whose content cannot be read: its reader gets an input/output error.
     Unreadable,
     NameNotUtf8,
+    /// A named pipe without a writer, which a reader would wait for.
+    Pipe,
+    /// A directory with the name of a file.
+    Directory,
 }
 
 /// The expected outcome of a bad file.
@@ -151,7 +159,7 @@ pub(super) enum Outcome {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::NoBytes,
         Self::ByteOrderMark,
         Self::BlankLines,
@@ -167,6 +175,23 @@ impl Kind {
         Self::LinkToItself,
         Self::Unreadable,
         Self::NameNotUtf8,
+        Self::Pipe,
+        Self::Directory,
+    ];
+
+    /// The kinds that are a content, whatever the place of the file.
+    pub(super) const CONTENTS: [Self; 11] = [
+        Self::NoBytes,
+        Self::ByteOrderMark,
+        Self::BlankLines,
+        Self::GzipOfNothing,
+        Self::ZstdOfNothing,
+        Self::TruncatedGzip,
+        Self::TruncatedZstd,
+        Self::TruncatedFile,
+        Self::Binary,
+        Self::WrongColumns,
+        Self::BadRecord,
     ];
 }
 
@@ -193,6 +218,7 @@ impl Bad {
             Kind::NoBytes | Kind::ByteOrderMark | Kind::BlankLines | Kind::GzipOfNothing | Kind::ZstdOfNothing => {
                 Outcome::Nothing
             }
+            Kind::Directory => Outcome::Nothing,
             Kind::TruncatedGzip | Kind::TruncatedZstd | Kind::TruncatedFile | Kind::Binary if is_parquet => {
                 Outcome::Rejected("malformed")
             }
@@ -204,15 +230,14 @@ impl Bad {
             Kind::BadRecord if format == "notifications" => Outcome::Rejected("malformed"),
             Kind::BadRecord => Outcome::Rejected("bad_quantity"),
             Kind::LinkToNothing => Outcome::Unread("not_found"),
-            Kind::LinkToItself | Kind::Unreadable => Outcome::Unread("failed"),
+            Kind::LinkToItself | Kind::Unreadable | Kind::Pipe => Outcome::Unread("failed"),
             Kind::NameNotUtf8 => Outcome::Unread("unusable_name"),
         }
     }
 
-    pub(super) fn deliver(&self, lake: &TestLake) {
+    /// The content of a file, if the kind is a content.
+    pub(super) fn content(&self) -> Option<Vec<u8>> {
         let (name, format) = SOURCES[self.source];
-        let directory = lake.path(name);
-        let path = directory.join(format!("bad-{}", self.number));
         // Files with equal content are read once, so the content depends on the file.
         let unique = format!("{name}-{}", self.number);
         let number = self.number;
@@ -222,29 +247,40 @@ impl Bad {
             bytes.truncate(bytes.len() - by);
             bytes
         };
+        Some(match self.kind {
+            Kind::NoBytes => Vec::new(),
+            Kind::ByteOrderMark => "\u{feff}".into(),
+            Kind::BlankLines => ("\u{feff}".to_owned() + &"\n \r\n".repeat(number + 1)).into(),
+            Kind::GzipOfNothing => gzip(b""),
+            Kind::ZstdOfNothing => zstd::encode_all(&b"\n"[..], 3).unwrap(),
+            Kind::TruncatedGzip => shortened(gzip(&unmetered()), 9),
+            Kind::TruncatedZstd => shortened(zstd::encode_all(&unmetered()[..], 3).unwrap(), 3),
+            Kind::TruncatedFile => shortened(unmetered(), 5),
+            Kind::Binary => format!("{unique}\0").into(),
+            Kind::WrongColumns => wrong_columns(format, &unique),
+            Kind::BadRecord if format == "notifications" => format!("{unique} {{\n").into(),
+            Kind::BadRecord => file(self.source, &[record("m", "many")]),
+            Kind::NameNotUtf8 => unmetered(),
+            Kind::LinkToNothing | Kind::LinkToItself | Kind::Unreadable | Kind::Pipe | Kind::Directory => return None,
+        })
+    }
+
+    pub(super) fn deliver(&self, lake: &TestLake) {
+        let directory = lake.path(SOURCES[self.source].0);
+        let path = directory.join(format!("bad-{}", self.number));
+        let content = self.content().unwrap_or_default();
         match self.kind {
-            Kind::NoBytes => std::fs::write(path, "").unwrap(),
-            Kind::ByteOrderMark => std::fs::write(path, "\u{feff}").unwrap(),
-            Kind::BlankLines => std::fs::write(path, "\u{feff}".to_owned() + &"\n \r\n".repeat(number + 1)).unwrap(),
-            Kind::GzipOfNothing => std::fs::write(path, gzip(b"")).unwrap(),
-            Kind::ZstdOfNothing => std::fs::write(path, zstd::encode_all(&b"\n"[..], 3).unwrap()).unwrap(),
-            Kind::TruncatedGzip => std::fs::write(path, shortened(gzip(&unmetered()), 9)).unwrap(),
-            Kind::TruncatedZstd => {
-                std::fs::write(path, shortened(zstd::encode_all(&unmetered()[..], 3).unwrap(), 3)).unwrap();
-            }
-            Kind::TruncatedFile => std::fs::write(path, shortened(unmetered(), 5)).unwrap(),
-            Kind::Binary => std::fs::write(path, format!("{unique}\0")).unwrap(),
-            Kind::WrongColumns => std::fs::write(path, wrong_columns(format, &unique)).unwrap(),
-            Kind::BadRecord if format == "notifications" => std::fs::write(path, format!("{unique} {{\n")).unwrap(),
-            Kind::BadRecord => std::fs::write(path, file(self.source, &[record("m", "many")])).unwrap(),
             Kind::LinkToNothing => std::os::unix::fs::symlink("nowhere", path).unwrap(),
             Kind::LinkToItself => std::os::unix::fs::symlink(path.file_name().unwrap(), &path).unwrap(),
             Kind::Unreadable => std::os::unix::fs::symlink("/proc/self/mem", path).unwrap(),
             Kind::NameNotUtf8 => {
                 use std::os::unix::ffi::OsStrExt as _;
-                let name = [format!("bad-{number}").as_bytes(), b"\xff"].concat();
-                std::fs::write(directory.join(std::ffi::OsStr::from_bytes(&name)), unmetered()).unwrap();
+                let name = [format!("bad-{}", self.number).as_bytes(), b"\xff"].concat();
+                std::fs::write(directory.join(std::ffi::OsStr::from_bytes(&name)), content).unwrap();
             }
+            Kind::Pipe => assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()),
+            Kind::Directory => std::fs::create_dir(path).unwrap(),
+            _ => std::fs::write(path, content).unwrap(),
         }
     }
 }

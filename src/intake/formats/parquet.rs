@@ -182,10 +182,10 @@ pub(crate) fn nested_columns<'n>(schema: &Schema, wanted: impl Iterator<Item = &
 fn innermost_list<'c>(columns: impl Iterator<Item = &'c NestedColumn>) -> Result<Option<String>, UsageError> {
     let mut deepest: Option<&NestedColumn> = None;
     for column in columns.filter(|column| column.list().is_some()) {
-        if let Some(first) = deepest {
-            if path::innermost([first, column].into_iter().filter_map(NestedColumn::list)).is_err() {
-                return Err(UsageError::SeveralLists { first: first.name.clone(), second: column.name.clone() });
-            }
+        if let Some(first) = deepest
+            && path::innermost([first, column].into_iter().filter_map(NestedColumn::list)).is_err()
+        {
+            return Err(UsageError::SeveralLists { first: first.name.clone(), second: column.name.clone() });
         }
         deepest = deepest.filter(|first| first.depth() >= column.depth()).or(Some(column));
     }

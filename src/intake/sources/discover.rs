@@ -115,7 +115,6 @@ enum Content {
 #[derive(Clone, Debug)]
 pub struct Delivered {
     pub id: u64,
-    pub url: String,
     pub sha256: String,
     pub byte_count: u64,
     /// Whether the file ends too early or is damaged.
@@ -132,8 +131,10 @@ pub struct IngestedFiles {
     pub locations: HashSet<(String, u64, i64)>,
     /// The names of the sources that have read files.
     pub sources: HashSet<String>,
-    /// The files whose samples count, by source.
-    pub delivered: HashMap<String, Vec<Delivered>>,
+    /// The files that end too early or are damaged, by source.
+    pub cut: HashMap<String, Vec<Delivered>>,
+    /// The other files, by source and location.
+    pub whole: HashMap<(String, String), Vec<Delivered>>,
     /// Digest and modification time of each retracted file. The same content with another modification time is another
     /// delivery. A response of a server has no modification time, so its content is never read again.
     pub retracted: HashSet<(String, Option<i64>)>,
@@ -148,9 +149,9 @@ impl IngestedFiles {
     /// The files that a file of this size may continue: files of its source that end too early, and earlier contents
     /// of its own location. The smallest is first.
     fn before(&self, source: &str, url: &str, size: u64) -> Vec<&Delivered> {
-        let of_source = self.delivered.get(source).into_iter().flatten();
-        let mut before: Vec<&Delivered> =
-            of_source.filter(|file| file.byte_count < size && (file.is_cut || file.url == url)).collect();
+        let cut = self.cut.get(source).into_iter().flatten();
+        let at_location = self.whole.get(&(source.to_owned(), url.to_owned())).into_iter().flatten();
+        let mut before: Vec<&Delivered> = cut.chain(at_location).filter(|file| file.byte_count < size).collect();
         before.sort_by_key(|file| file.byte_count);
         before
     }
