@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use datafusion::error::DataFusionError;
 
 /// The columns of a row with their values as text.
-pub type Identity = BTreeMap<&'static str, String>;
+pub(super) type Identity = BTreeMap<&'static str, String>;
 
 /// The reason why a statement or a query failed.
 #[derive(Debug, thiserror::Error)]
