@@ -20,6 +20,7 @@
 //! | list cost, factors, included units | `pricing::rate_cards` |
 //! | recurring and percent fees, one-off charges, unused pools, reservations, hourly commitments | `non_usage_charges` |
 //! | examples of all rule files in the repository | `rules` |
+//! | the rows of `usage.csv` against an independent model | `usage_rows` |
 //! | **Invoices** | |
 //! | rounding, discounts, credits, minimum amounts, VAT categories, reverse charge | `terms` |
 //! | numbers, late usage, corrections, restatements, close blockers, tax point | `closing` |
@@ -102,3 +103,4 @@ mod terms; // slow
 mod test_lake;
 mod tidy;
 mod unread; // slow
+mod usage_rows;

@@ -1,16 +1,25 @@
 //! `usage.csv`: usage and cost of each resource and date, by bucket of rated usage.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+
+use arrow::array::{RecordBatch, UInt64Array};
 
 use crate::documents::hashing_file::HashingFile;
 use crate::error::Error;
 use crate::export::csv::Table;
-use crate::export::usage_rows::{RATED_COLUMNS, UNRATED_COLUMNS, UsageInputs, UsageRows};
-use crate::query::{Parameters, statement};
+use crate::query::{Parameters, Session, statement};
+use crate::rows;
 use crate::run::{Context, Transaction};
 use crate::storage::DataFile;
 
-const RATED: [&str; 2] = ["rating/rated_usage", "rating/unrated_usage"];
+/// The columns of `rated_usage` that the rows need.
+const RATED_COLUMNS: [&str; 7] =
+    ["series_id", "charge_date", "segment_start", "rate_id", "pricing_quantity", "contracted_cost", "list_cost"];
+/// The columns of `unrated_usage` that the rows need.
+const UNRATED_COLUMNS: [&str; 4] = ["series_id", "charge_date", "component", "consumed_quantity"];
+
+const RATED: [(&str, &[&str]); 2] =
+    [("rating/rated_usage", &RATED_COLUMNS), ("rating/unrated_usage", &UNRATED_COLUMNS)];
 
 /// Writes the rows of `usage.csv`, one bucket of rated usage after the other.
 ///
@@ -24,61 +33,54 @@ pub(super) async fn write(
     let period = context.period.to_string();
     let session = &transaction.session;
     let mut buckets = BTreeSet::new();
-    for path in RATED {
+    for (path, _) in RATED {
         let of_period = transaction.files_where(&statement(path)?.name, |file| file.partition == period);
         buckets.extend(of_period.iter().map(|file| file.bucket));
     }
-    let inputs = UsageInputs {
-        active_series: &session.rows_of("rating/active_series").await?,
-        rate: &session.rows_of("rating/rate").await?,
-        label_range: &session.rows_of("export/label_range").await?,
-        suspended_accounts: &session.rows_of("invoicing/suspended_account").await?,
-        usage_segment: &session.rows_of("rating/usage_segment").await?,
-    };
-    let rows = UsageRows::new(inputs, context.config.currency.code())?;
+    let active_series = session.rows_of("rating/active_series").await?;
+    let usage_segment = session.rows_of("rating/usage_segment").await?;
+    // The rows of a bucket replace these rows. The memory of the engine need not contain both.
+    session.drop_relation(&["active_series", "usage_segment"])?;
+    let stage = session.scope_of_batches()?;
+    let currency = Parameters::none().text("currency", context.config.currency.code());
+    stage.materialize("export/usage_price", currency).await?;
     for bucket in buckets {
-        write_account_batch(context, transaction, &rows, &mut table, |file| {
-            file.partition == period && file.bucket == bucket
-        })
-        .await?;
+        let series = register_bucket(transaction, &stage, &period, bucket).await?;
+        // The statement reads only the series of the bucket, not the series of all accounts.
+        let is_of_bucket = |series_id| series.contains(&series_id);
+        stage.register("rating/active_series", rows::of_series("active_series", &active_series, is_of_bucket)?)?;
+        stage.register("rating/usage_segment", rows::of_series("usage_segment", &usage_segment, is_of_bucket)?)?;
+        stage.materialize("export/usage_series", Parameters::none()).await?;
+        stage.run_each("export/usage", Parameters::none(), |batch| table.rows(batch)).await?;
     }
-    for batch in session.run("export/non_usage_charges", Parameters::none()).await? {
-        table.rows(&batch)?;
-    }
-    for batch in session.run("export/percent_fees", Parameters::none()).await? {
-        table.rows(&batch)?;
+    drop(stage);
+    session.register("rating/active_series", active_series)?;
+    session.register("rating/usage_segment", usage_segment)?;
+    for path in ["export/non_usage_charges", "export/percent_fees"] {
+        session.run_each(path, Parameters::none(), |batch| table.rows(batch)).await?;
     }
     table.finish()
 }
 
-fn currency(context: &Context) -> Parameters {
-    Parameters::none().text("currency", context.config.currency.code())
-}
-
-async fn write_account_batch(
-    context: &Context,
+/// Registers the rated and the unrated usage of a bucket. Returns the ids of its series.
+async fn register_bucket(
     transaction: &Transaction,
-    rows: &UsageRows,
-    table: &mut Table<HashingFile>,
-    is_of_batch: impl Fn(&DataFile) -> bool,
-) -> Result<(), Error> {
-    let rated_usage = transaction.read_columns("rated_usage", &RATED_COLUMNS, &is_of_batch).await?;
-    let unrated_usage = transaction.read_columns("unrated_usage", &UNRATED_COLUMNS, &is_of_batch).await?;
-    if let Some(batches) = rows.of(&rated_usage, &unrated_usage)? {
-        for batch in batches {
-            table.rows(&batch?)?;
+    stage: &Session,
+    period: &str,
+    bucket: u32,
+) -> Result<HashSet<u64>, Error> {
+    let mut series = HashSet::new();
+    for (path, columns) in RATED {
+        let relation = statement(path)?;
+        let is_of_bucket = |file: &DataFile| file.partition == period && file.bucket == bucket;
+        let batches = transaction.read_columns(&relation.name, columns, is_of_bucket).await?;
+        for batch in &batches {
+            series.extend(rows::column::<UInt64Array>(batch, "series_id")?.values());
         }
-        return Ok(());
+        match batches.first().map(RecordBatch::schema) {
+            Some(schema) => stage.register_rows(&relation.name, schema, batches)?,
+            None => stage.register_nothing(path)?,
+        }
     }
-    // If there is no result, a sum overflows or a reference is missing. The SQL statement reports the error.
-    for path in RATED {
-        transaction.register(path, &is_of_batch).await?;
-    }
-    for batch in transaction.session.run("export/usage", currency(context)).await? {
-        table.rows(&batch)?;
-    }
-    for path in RATED {
-        transaction.register(path, |file| file.partition == context.period.to_string()).await?;
-    }
-    Ok(())
+    Ok(series)
 }

@@ -2,4 +2,3 @@
 
 pub mod csv;
 pub mod journal;
-pub mod usage_rows;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, TimestampMicrosecondArray};
 
 use crate::model::money::{Quantity, has_digits};
 use crate::query::{Error, statement};
@@ -43,24 +43,6 @@ pub(crate) fn batch(path: &str, columns: Vec<ArrayRef>) -> Result<RecordBatch, E
         .map_err(|source| Error::Rows { relation: relation.name.clone(), source })
 }
 
-/// The dense rank of each index by its key, in ascending order of the keys.
-pub(crate) fn ranks<'a, K: Ord>(count: usize, key: impl Fn(usize) -> K + 'a) -> Vec<u32> {
-    let mut sorted: Vec<usize> = (0..count).collect();
-    sorted.sort_by_cached_key(|index| key(*index));
-    let mut ranks = vec![0; count];
-    let mut rank = 0;
-    for pair in sorted.windows(2) {
-        rank += u32::from(key(pair[0]) != key(pair[1]));
-        ranks[pair[1]] = rank;
-    }
-    ranks
-}
-
-/// A sort key for a column of texts that places nulls last.
-pub(crate) fn none_last(texts: &StringArray, row: usize) -> (bool, &str) {
-    if texts.is_valid(row) { (false, texts.value(row)) } else { (true, "") }
-}
-
 /// A column of instants in microseconds UTC.
 pub(crate) fn instants(values: impl Iterator<Item = i64>) -> TimestampMicrosecondArray {
     TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC")
@@ -75,23 +57,6 @@ pub(crate) fn decimals(
 ) -> Result<ArrayRef, Error> {
     let mut fits = true;
     let array = Decimal128Array::from_iter_values(values.inspect(|value| fits &= has_digits(*value, precision.into())));
-    typed(relation, array, fits, precision, scale)
-}
-
-/// A decimal column like that of [`decimals`], with values that may be null.
-pub(crate) fn optional_decimals(
-    relation: &str,
-    values: impl Iterator<Item = Option<i128>>,
-    precision: u8,
-    scale: i8,
-) -> Result<ArrayRef, Error> {
-    let mut fits = true;
-    let check = |value: &Option<i128>| fits &= value.is_none_or(|value| has_digits(value, precision.into()));
-    let array = Decimal128Array::from_iter(values.inspect(check));
-    typed(relation, array, fits, precision, scale)
-}
-
-fn typed(relation: &str, array: Decimal128Array, fits: bool, precision: u8, scale: i8) -> Result<ArrayRef, Error> {
     if !fits {
         return Err(Error::TooLarge { relation: relation.to_owned(), digits: precision });
     }
