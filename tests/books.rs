@@ -200,7 +200,7 @@ fn explain_shows_discounts_credits_and_the_exchange_rate_of_a_line() {
         "less 10.49: Framework agreement on Compute (framework at ",
         ", 50.00 off 221.11 on the invoice",
         "less 45.07: Welcome credit (welcome at ",
-        "leaves 154.23 EUR, taxed as VAT AE 0 %, Reverse charge, Art. 196 Directive 2006/112/EC",
+        "leaves 154.23 EUR\ntaxed as VAT AE 0 %, Reverse charge, Art. 196 Directive 2006/112/EC (eu-business at ",
         "rule instance at ",
     ] {
         assert!(explained.contains(sentence), "{sentence}\n{explained}");
@@ -218,8 +218,8 @@ fn explain_shows_discounts_credits_and_the_exchange_rate_of_a_line() {
     let explained = lake.explain(&lake.draft("2026-10", "C-2002"));
     for sentence in [
         "lines         329.97\nless          100.00  Voucher, taxed when sold, off 300.00, from lines with TVA S 20 % ",
-        "without tax   229.97\nplus tax        1.65  TVA S 5.5 % on 29.97\n",
-        "plus tax       40.00  TVA S 20 % on 200.00\n",
+        "without tax   229.97\nplus tax        1.65  TVA S 5.5 % on 29.97 (fr-print at ",
+        "plus tax       40.00  TVA S 20 % on 200.00 (fr at ",
         "with tax      271.62\nless prepaid   60.00  Deposit (segur-deposit at ",
         "due           211.62  EUR",
     ] {

@@ -18,6 +18,7 @@
 //! | **Prices** | |
 //! | tiers, fees, packages, caps, pricing units, price changes | `pricing` |
 //! | list cost, factors, included units | `pricing::rate_cards` |
+//! | random prices and usage against an independent model of pools | `pools` |
 //! | recurring and percent fees, one-off charges, unused pools, reservations, hourly commitments | `non_usage_charges` |
 //! | examples of all rule files in the repository | `rules` |
 //! | the rows of `usage.csv` against an independent model | `usage_rows` |
@@ -87,6 +88,7 @@ mod notifications; // slow
 mod open_months; // slow
 mod plan_contract;
 mod plans; // slow
+mod pools; // slow
 mod pricing; // slow
 mod prose;
 mod readers; // slow

@@ -41,11 +41,30 @@ fn the_plan_of_a_relation_reads_the_files_of_the_lake() {
 
     let check = lake.json(&["sql", "--explain", "metering/checks/days_add_up_to_their_windows"]);
     assert!(check["logical_plan"].as_str().unwrap().contains("TableScan: metered_day"), "{check:#}");
-    let dated = lake.json(&["sql", "--explain", "max"]);
+    let dated = lake.json(&["sql", "--explain", "metered_usage"]);
     assert_eq!(dated["parameters"]["charge_date"], "day 1 after 1970-01-01", "{dated:#}");
 
     let by_rust = lake.json(&["sql", "--explain", "rate_tier"]);
     assert_eq!((&by_rust["logical_plan"], &by_rust["physical_plan"]), (&Value::Null, &Value::Null));
     let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/rating/rate_tier.sql")).unwrap();
     assert_eq!(by_rust["statement"], file);
+}
+
+/// The engine assumes that the columns of a `GROUP BY` stay unique after `UNNEST`, and drops all other columns of an
+/// `ORDER BY`. Each statement with `UNNEST` is sorted by all its columns.
+#[tokio::test]
+async fn the_rows_of_lists_are_sorted_by_all_columns() {
+    let session = Session::new(None).unwrap();
+    let mut checked = Vec::new();
+    for statement in statements().unwrap().values().filter(|statement| statement.has_select()) {
+        if statement.is_intermediate() || !statement.sql.to_lowercase().contains("unnest(") {
+            continue;
+        }
+        let order = statement.text.rsplit_once("ORDER BY ").unwrap().1.split(',').count();
+        let plan = session.plan_of(statement).await.unwrap().logical;
+        let sort = plan.lines().find(|line| line.trim().starts_with("Sort: ")).unwrap();
+        assert_eq!(sort.matches(" NULLS ").count(), order, "{}: {sort}", statement.path);
+        checked.push(statement.name.as_str());
+    }
+    assert!(checked.contains(&"pool_usage"), "{checked:?}");
 }

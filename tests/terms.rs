@@ -270,7 +270,7 @@ fn promotional_and_prepaid_credits_reduce_the_tax_categories_s_z_and_e() {
     assert!(journal.contains(&posting), "{journal}");
     lake.close(OCTOBER, "2026-11-02");
     let journal = lake.export_journal(OCTOBER, "hledger");
-    assert!(journal.contains("2026-10-31 * (INV-2026-00001) acme") && !journal.contains(" ! "), "{journal}");
+    assert!(journal.contains("2026-11-02 * (INV-2026-00001) acme") && !journal.contains(" ! "), "{journal}");
 }
 
 /// Reverse charge (AE) needs a VAT id of the buyer, and in the EU a VAT id that VIES confirmed. An export (G) needs a

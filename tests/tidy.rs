@@ -71,10 +71,7 @@ const BANS: &[Ban] = &[
             "load/rules.rs",
             "load/keys/rules.rs",
             // Kernels of statements, which compute on the integers of columns.
-            "export/usage_rows.rs",
             "functions/",
-            "metering/windows.rs",
-            "rating/tier_parts.rs",
         ],
         instead: "src/model/money converts between decimal places: `with_places`, `power_of_ten`, `Quantity::ONE`",
         refused: "    let step = 10i128.pow(scale - places);",

@@ -2,6 +2,7 @@
 --
 -- grain   stream_id
 -- reads   described_sample
+-- calls   last_reading, metered_windows
 -- params  $day_start    BIGINT   microseconds UTC
 --         $day_end      BIGINT   microseconds UTC
 --         $known_until  BIGINT   microseconds UTC: no state is known later than this

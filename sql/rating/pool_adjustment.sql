@@ -1,7 +1,7 @@
 -- pool_adjustment: the amount that raises a pool to its minimum, or limits it or its tiers to a maximum or cap price.
 --
 -- grain   series_id, charge_date, segment_start, component, charge_kind
--- reads   pool_usage, priced_part, priced_series, rate_tier
+-- reads   pool_usage, priced_part, pool_limit, tier_price
 -- writes  series_id        BIGINT UNSIGNED not null
 --         charge_date      DATE not null
 --         segment_start    TIMESTAMP not null
@@ -22,73 +22,62 @@
 -- parts are in proportion to usage. A part is the difference of two running shares, the last of which is one, so that
 -- the parts add up.
 WITH tier_limit AS (
-  SELECT priced_series.priced_number, rate_tier.tier_number,
-         CAST(rate_tier.max_amount * priced_series.factor AS DECIMAL(28,12)) AS max_amount
-  FROM priced_series
-  JOIN rate_tier ON rate_tier.rate_id = priced_series.rate_id
-  WHERE rate_tier.max_amount IS NOT NULL
-),
-bounded AS (
-  SELECT priced_series.priced_number, priced_series.is_shared, priced_series.minimum, priced_series.maximum,
-         priced_series.cap_quantity, priced_series.cap_price
-  FROM priced_series
-  LEFT JOIN (SELECT DISTINCT priced_number FROM tier_limit) AS limited
-    ON limited.priced_number = priced_series.priced_number
-  WHERE priced_series.minimum IS NOT NULL OR priced_series.maximum IS NOT NULL
-     OR priced_series.cap_quantity IS NOT NULL OR limited.priced_number IS NOT NULL
+  SELECT DISTINCT tier_price.priced_number, tier_price.tier_number, tier_price.max_amount
+  FROM pool_limit
+  JOIN tier_price ON tier_price.priced_number = pool_limit.priced_number
+  WHERE tier_price.max_amount IS NOT NULL
 ),
 tier_cost AS (
-  SELECT priced_part.series_id, priced_part.charge_date, priced_part.segment_start, priced_part.component,
-         priced_part.tier_number, tier_limit.max_amount,
+  SELECT priced_part.priced_number, priced_part.charge_date, priced_part.tier_number, tier_limit.max_amount,
          CAST(SUM(CAST(priced_part.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS row_cost
   FROM priced_part
   JOIN tier_limit ON tier_limit.priced_number = priced_part.priced_number
    AND tier_limit.tier_number = priced_part.tier_number
-  GROUP BY priced_part.series_id, priced_part.charge_date, priced_part.segment_start, priced_part.component,
-           priced_part.tier_number, tier_limit.max_amount
+  GROUP BY priced_part.priced_number, priced_part.charge_date, priced_part.tier_number, tier_limit.max_amount
 ),
 tier_running AS (
-  SELECT pool_usage.pool_number, pool_usage.pool_instance, pool_usage.usage_order, tier_cost.*,
+  SELECT pool_usage.pool_number, pool_usage.pool_instance, pool_usage.segment_start, pool_usage.usage_order,
+         tier_cost.*,
          CAST(SUM(CAST(tier_cost.row_cost AS DECIMAL(60,18))) OVER (
            PARTITION BY pool_usage.pool_number, pool_usage.pool_instance, tier_cost.tier_number
-           ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order
+           ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order, pool_usage.priced_number
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
          ) AS DECIMAL(38,18)) AS cost_after
   FROM pool_usage
-  JOIN tier_cost ON tier_cost.series_id = pool_usage.series_id AND tier_cost.charge_date = pool_usage.charge_date
-   AND tier_cost.segment_start = pool_usage.segment_start
-   AND tier_cost.component = pool_usage.component
+  JOIN tier_cost ON tier_cost.priced_number = pool_usage.priced_number
+   AND tier_cost.charge_date = pool_usage.charge_date
 ),
 tier_held AS (
   SELECT *, LEAST(cost_after, CAST(max_amount AS DECIMAL(38,18))) - cost_after AS excess_after
   FROM tier_running
 ),
 tier_growth AS (
-  SELECT series_id, charge_date, segment_start, component,
+  SELECT priced_number, charge_date,
          excess_after - COALESCE(LAG(excess_after) OVER (
-           PARTITION BY pool_number, pool_instance, tier_number ORDER BY charge_date, segment_start, usage_order
+           PARTITION BY pool_number, pool_instance, tier_number
+           ORDER BY charge_date, segment_start, usage_order, priced_number
          ), CAST(0 AS DECIMAL(38,18))) AS excess
   FROM tier_held
 ),
 tier_excess AS (
-  SELECT series_id, charge_date, segment_start, component,
-         CAST(SUM(CAST(excess AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS excess
+  SELECT priced_number, charge_date, CAST(SUM(CAST(excess AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS excess
   FROM tier_growth
-  GROUP BY series_id, charge_date, segment_start, component
+  GROUP BY priced_number, charge_date
 ),
 cost AS (
-  SELECT priced_part.series_id, priced_part.charge_date, priced_part.segment_start, priced_part.component,
+  SELECT priced_part.series_id, priced_part.component, priced_part.priced_number, priced_part.charge_date,
          CAST(SUM(CAST(priced_part.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS row_cost
   FROM priced_part
-  JOIN bounded ON bounded.priced_number = priced_part.priced_number
-  GROUP BY priced_part.series_id, priced_part.charge_date, priced_part.segment_start, priced_part.component
+  JOIN pool_limit ON pool_limit.priced_number = priced_part.priced_number
+  GROUP BY priced_part.series_id, priced_part.component, priced_part.priced_number, priced_part.charge_date
 ),
 costed AS (
-  SELECT pool_usage.*, bounded.is_shared, bounded.minimum, bounded.maximum, bounded.cap_quantity, bounded.cap_price,
-         cost.row_cost,
+  SELECT pool_usage.*, pool_limit.is_shared, pool_limit.minimum, pool_limit.maximum, pool_limit.cap_quantity,
+         pool_limit.cap_price,
+         cost.series_id, cost.component, cost.row_cost,
          CAST(SUM(CAST(cost.row_cost AS DECIMAL(60,18))) OVER (
            PARTITION BY pool_usage.pool_number, pool_usage.pool_instance
-           ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order
+           ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order, pool_usage.priced_number
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
          ) AS DECIMAL(38,18)) AS cost_after,
          CAST(SUM(CAST(cost.row_cost AS DECIMAL(60,18))) OVER (
@@ -96,17 +85,14 @@ costed AS (
          ) AS DECIMAL(38,18)) AS cost_total,
          CAST(SUM(CAST(COALESCE(tier_excess.excess, CAST(0 AS DECIMAL(38,18))) AS DECIMAL(60,18))) OVER (
            PARTITION BY pool_usage.pool_number, pool_usage.pool_instance
-           ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order
+           ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order, pool_usage.priced_number
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
          ) AS DECIMAL(38,18)) AS tier_excess_after
   FROM pool_usage
-  JOIN bounded ON bounded.priced_number = pool_usage.priced_number
-  JOIN cost ON cost.series_id = pool_usage.series_id AND cost.charge_date = pool_usage.charge_date
-   AND cost.segment_start = pool_usage.segment_start
-   AND cost.component = pool_usage.component
-  LEFT JOIN tier_excess ON tier_excess.series_id = pool_usage.series_id
-   AND tier_excess.charge_date = pool_usage.charge_date AND tier_excess.segment_start = pool_usage.segment_start
-   AND tier_excess.component = pool_usage.component
+  JOIN pool_limit ON pool_limit.priced_number = pool_usage.priced_number
+  JOIN cost ON cost.priced_number = pool_usage.priced_number AND cost.charge_date = pool_usage.charge_date
+  LEFT JOIN tier_excess ON tier_excess.priced_number = pool_usage.priced_number
+   AND tier_excess.charge_date = pool_usage.charge_date
 ),
 capped AS (
   SELECT *,
@@ -121,18 +107,19 @@ held AS (
 ended AS (
   SELECT *,
          excess_after - COALESCE(LAG(excess_after) OVER (
-           PARTITION BY pool_number, pool_instance ORDER BY charge_date, segment_start, usage_order
+           PARTITION BY pool_number, pool_instance ORDER BY charge_date, segment_start, usage_order, priced_number
          ), CAST(0 AS DECIMAL(38,18))) AS excess,
          LAST_VALUE(excess_after) OVER (
-           PARTITION BY pool_number, pool_instance ORDER BY charge_date, segment_start, usage_order
+           PARTITION BY pool_number, pool_instance ORDER BY charge_date, segment_start, usage_order, priced_number
            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
          ) AS excess_total,
          LAST_VALUE(minimum) OVER (
-           PARTITION BY pool_number, pool_instance ORDER BY charge_date, segment_start, usage_order
+           PARTITION BY pool_number, pool_instance ORDER BY charge_date, segment_start, usage_order, priced_number
            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
          ) AS last_minimum,
          ROW_NUMBER() OVER (
-           PARTITION BY pool_number, pool_instance ORDER BY charge_date DESC, segment_start DESC, usage_order DESC
+           PARTITION BY pool_number, pool_instance
+           ORDER BY charge_date DESC, segment_start DESC, usage_order DESC, priced_number DESC
          ) AS from_the_end
   FROM held
 ),

@@ -1,7 +1,8 @@
 -- priced_part: a priced part of usage, with its unrounded cost.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
--- reads   line_running_total, priced_series
+-- reads   pool_part, tier_price
+-- calls   line_costs
 -- writes  series_id              BIGINT UNSIGNED not null
 --         charge_date            DATE not null
 --         segment_start          TIMESTAMP not null
@@ -17,49 +18,36 @@
 --
 -- The parts of one invoice line are priced by difference. A pricing function F maps the line's running quantity to a
 -- cost, and a part costs F(after) minus F(before) in a total order. The costs therefore add up to F(whole quantity of
--- the line), however it is split by day, resource and pool.
+-- the line), however it is split by day, resource and pool. All windows of one date and segment in one tier form one
+-- part.
 --
--- F is rounded half away from zero to 18 places; a difference is never rounded. The quotient is truncated to 25 places
--- first, which cannot change the rounding at 18. All arithmetic has 76 digits.
+-- F is rounded half away from zero to 18 places; a difference is never rounded.
 --
--- A line starts before its first part. Its smallest running quantity can be less than that. The rounded share of a
--- project in a tier of a shared pool can be -0.000000001.
+-- A line starts at zero before its first part. Its smallest running quantity can be less than that. The rounded share
+-- of a project in a tier of a shared pool can be -0.000000001.
 WITH line AS (
-  SELECT line_group, charge_kind, tier_start, contracted_unit_price, unit_price_per,
-         FIRST_VALUE(running_quantity - part_quantity ORDER BY charge_date, segment_start, usage_order, tier_number)
-           AS all_before
-  FROM line_running_total
-  GROUP BY line_group, charge_kind, tier_start, contracted_unit_price, unit_price_per
+  SELECT unnest(line_costs(charge_date, tier_price_number, part_quantity, divisor, contracted_unit_price,
+                           unit_price_per, priced_number)) AS part
+  FROM pool_part
+  GROUP BY line_number
 ),
-measured AS (
-  SELECT part.*,
-         CASE WHEN part.charge_kind = 'usage' THEN priced_series.pricing_divisor
-              ELSE CAST(1 AS DECIMAL(28,9)) END AS divisor,
-         CAST(part.running_quantity - line.all_before AS DECIMAL(40,9)) AS quantity_after,
-         CAST(part.running_quantity - line.all_before - part.part_quantity AS DECIMAL(40,9)) AS quantity_before
-  FROM line_running_total AS part
-  JOIN line ON line.line_group = part.line_group AND line.charge_kind = part.charge_kind
-   AND line.tier_start = part.tier_start
-   AND line.contracted_unit_price = part.contracted_unit_price AND line.unit_price_per = part.unit_price_per
-  JOIN priced_series ON priced_series.priced_number = part.priced_number
+costed AS (
+  SELECT part['tier_price_number'] AS tier_price_number, part['charge_date'] AS charge_date,
+         part['pricing_quantity'] AS pricing_quantity, part['contracted_cost'] AS contracted_cost
+  FROM line
 )
-SELECT series_id,
-       charge_date,
-       segment_start,
-       component,
-       tier_number,
-       charge_kind,
-       priced_number,
-       tier_start,
-       CAST(CAST(quantity_after / CAST(divisor AS DECIMAL(40,9)) AS DECIMAL(38,9))
-          - CAST(quantity_before / CAST(divisor AS DECIMAL(40,9)) AS DECIMAL(38,9)) AS DECIMAL(38,9))
-            AS pricing_quantity,
-       contracted_unit_price,
-       unit_price_per,
-       CAST(CAST(quantity_after * CAST(contracted_unit_price AS DECIMAL(40,12))
-                  / CAST(CAST(divisor AS DECIMAL(40,9)) * unit_price_per AS DECIMAL(40,9)) AS DECIMAL(38,18))
-          - CAST(quantity_before * CAST(contracted_unit_price AS DECIMAL(40,12))
-                  / CAST(CAST(divisor AS DECIMAL(40,9)) * unit_price_per AS DECIMAL(40,9)) AS DECIMAL(38,18))
-                    AS DECIMAL(38,18)) AS contracted_cost
-FROM measured
+SELECT tier_price.series_id,
+       costed.charge_date,
+       tier_price.segment_start,
+       tier_price.component,
+       tier_price.tier_number,
+       tier_price.charge_kind,
+       tier_price.priced_number,
+       tier_price.tier_start,
+       costed.pricing_quantity,
+       tier_price.contracted_unit_price,
+       tier_price.unit_price_per,
+       costed.contracted_cost
+FROM tier_price
+JOIN costed ON costed.tier_price_number = tier_price.tier_price_number
 ORDER BY series_id, charge_date, segment_start, component, tier_number, charge_kind

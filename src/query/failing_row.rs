@@ -13,18 +13,20 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::error::DataFusionError;
 
-use crate::functions::{aggregate_functions, scalar_functions};
+use crate::functions::{RowError, aggregate_functions, scalar_functions};
 
 use super::error::{Error, Identity};
 use super::{Parameters, Session, Statement, statements};
 
 /// The columns that identify a row, in the order of the search.
-const KEYS: [&str; 6] = ["series_id", "rate_id", "account_id", "project_id", "invoice_number", "charge_date"];
+const KEYS: [&str; 7] =
+    ["series_id", "rate_id", "priced_number", "account_id", "project_id", "invoice_number", "charge_date"];
 
 /// The columns that describe a key for a reader, with their relation.
-const DESCRIPTIONS: [(&str, &str, [&str; 3]); 2] = [
-    ("series_id", "active_series", ["meter", "resource_id", "project_id"]),
-    ("rate_id", "rate", ["rule_id", "rule_file", "rule_line"]),
+const DESCRIPTIONS: [(&str, &str, &[&str]); 3] = [
+    ("series_id", "active_series", &["meter", "resource_id", "project_id"]),
+    ("priced_number", "priced_series", &["rate_id"]),
+    ("rate_id", "rate", &["rule_id", "rule_file", "rule_line"]),
 ];
 
 /// The largest number of rows of all inputs together that are searched. More rows would need too much memory.
@@ -44,19 +46,20 @@ fn problem_of(error: &DataFusionError) -> Option<String> {
             {
                 Some("it has too many digits".to_owned())
             }
-            ArrowError::ComputeError(text) if is_of_our_function(text) => Some(text.clone()),
+            ArrowError::ComputeError(text) => of_our_function(text),
             _ => None,
         },
-        DataFusionError::Execution(text) if is_of_our_function(text) => Some(text.clone()),
+        DataFusionError::Execution(text) => of_our_function(text),
+        DataFusionError::External(error) => error.downcast_ref::<RowError>().map(|error| error.problem.to_owned()),
         _ => None,
     }
 }
 
-/// Whether an error begins with the name of a function of ours, which reports a problem with its arguments.
-fn is_of_our_function(text: &str) -> bool {
+/// The problem in an error that begins with the name of a function of ours. Such an error is about the arguments.
+fn of_our_function(text: &str) -> Option<String> {
     let scalar = scalar_functions().into_iter().map(|function| function.name().to_owned());
     let mut names = scalar.chain(aggregate_functions().into_iter().map(|function| function.name().to_owned()));
-    names.any(|name| text.strip_prefix(&name).is_some_and(|rest| rest.starts_with(": ")))
+    names.find_map(|name| Some(text.strip_prefix(&name)?.strip_prefix(": ")?.to_owned()))
 }
 
 impl Session {
@@ -201,62 +204,73 @@ fn with_values(inputs: &Inputs, key: &str, values: &[String]) -> Result<Inputs, 
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Decimal128Array, StringArray, UInt64Array};
+    use arrow::array::{
+        Array, ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, UInt64Array, make_array, new_null_array,
+    };
 
     use super::*;
-    use crate::query::tests::filled;
+    use crate::query::statement;
 
-    /// Five series have one price part each. The fourth series has a quantity whose cost has too many digits.
+    /// A batch with the schema of a statement. A column without given values is null. If the column is `not null`, it
+    /// contains empty texts or zeros.
+    fn filled(path: &str, rows: usize, given: &[(&str, ArrayRef)]) -> RecordBatch {
+        let schema = &statement(path).unwrap().schema;
+        let columns = schema.fields().iter().map(|field| {
+            let given = given.iter().find(|given| given.0 == field.name());
+            let absent = || new_null_array(field.data_type(), rows);
+            match given {
+                Some((_, values)) => Arc::clone(values),
+                None if field.is_nullable() => absent(),
+                None => make_array(absent().to_data().into_builder().nulls(None).build().unwrap()),
+            }
+        });
+        RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
+    }
+
+    /// Five series have one price each. The fourth price has too many digits after its factor.
     #[tokio::test]
-    async fn a_failed_statement_identifies_the_series_the_rule_and_the_date() {
+    async fn a_failed_statement_identifies_the_series_and_the_rule() {
         let session = Session::new(None).unwrap();
-        let decimals = |units: &[i128], precision, scale| -> ArrayRef {
+        let prices = |units: &[i128]| -> ArrayRef {
             let numbers = Decimal128Array::from_iter_values(units.iter().copied());
-            Arc::new(numbers.with_precision_and_scale(precision, scale).unwrap())
+            Arc::new(numbers.with_precision_and_scale(28, 12).unwrap())
         };
         let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(1..=5));
         let texts = |texts: [&str; 5]| -> ArrayRef { Arc::new(StringArray::from_iter_values(texts)) };
-        let days: ArrayRef = Arc::new(arrow::array::Date32Array::from_iter_values([20_000; 5]));
-        let numbers: ArrayRef = Arc::new(arrow::array::Int64Array::from_iter_values(1..=5));
-        let one: [i128; 5] = [10i128.pow(9); 5];
-        let mut quantities = one;
-        quantities[3] = 10i128.pow(37);
-        let quantity = decimals(&quantities, 38, 9);
-        let parts = [
-            ("line_group", Arc::clone(&numbers)),
-            ("charge_kind", texts(["usage"; 5])),
-            ("contracted_unit_price", decimals(&[10i128.pow(15); 5], 28, 12)),
-            ("unit_price_per", decimals(&one, 28, 9)),
-            ("charge_date", days),
-            ("series_id", Arc::clone(&ids)),
-            ("component", texts(["base"; 5])),
-            ("priced_number", Arc::clone(&numbers)),
-            ("part_quantity", Arc::clone(&quantity)),
-            ("running_quantity", quantity),
-        ];
-        session.register("rating/line_running_total", vec![filled("rating/line_running_total", 5, &parts)]).unwrap();
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values([1; 5]));
+        let one: [i128; 5] = [10i128.pow(12); 5];
+        let mut unit_prices = one;
+        unit_prices[3] = 10i128.pow(27);
         let rates = texts(["a", "b", "c", "d", "e"]);
-        let priced = [
+        let applicable = [
             ("series_id", Arc::clone(&ids)),
-            ("component", texts(["base"; 5])),
-            ("priced_number", numbers),
             ("rate_id", Arc::clone(&rates)),
-            ("factor", decimals(&[10i128.pow(12); 5], 28, 12)),
-            ("pricing_divisor", decimals(&one, 28, 9)),
-            ("multiplier", decimals(&one, 28, 9)),
+            ("unit_price", prices(&unit_prices)),
+            ("factor", prices(&[20 * 10i128.pow(12); 5])),
         ];
-        session.register("rating/priced_series", vec![filled("rating/priced_series", 5, &priced)]).unwrap();
+        let owned = [("series_id", ids), ("account_id", texts(["acme"; 5])), ("project_id", texts(["web"; 5]))];
         let rules = texts(["of a", "of b", "of c", "of d", "of e"]);
-        let rate = [("rate_id", rates), ("rule_id", rules), ("rule_file", texts(["r.toml"; 5]))];
-        session.register("rating/rate", vec![filled("rating/rate", 5, &rate)]).unwrap();
+        let rate = [("rate_id", Arc::clone(&rates)), ("rule_id", rules), ("rule_file", texts(["r.toml"; 5]))];
+        let tier = [("rate_id", rates), ("tier_number", numbers)];
+        for (path, given) in [
+            ("rating/applicable_rate", &applicable[..]),
+            ("rating/active_series", &owned[..]),
+            ("rating/rate", &rate[..]),
+            ("rating/rate_tier", &tier[..]),
+        ] {
+            session.register(path, vec![filled(path, 5, given)]).unwrap();
+        }
 
-        let error = session.run("rating/priced_part", Parameters::none()).await.unwrap_err();
+        let error = session.run("rating/factored_price", Parameters::none()).await.unwrap_err();
         let Error::Value { path, problem, row, .. } = error else { panic!("{error:?}") };
-        assert_eq!((path.as_str(), problem.as_str()), ("rating/priced_part.sql", "it has too many digits"));
+        assert_eq!((path.as_str(), problem.as_str()), ("rating/factored_price.sql", "it has too many digits"));
         let found: Vec<(&str, &str)> = row.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let expected = [
-            ("charge_date", "2024-10-04"),
+            ("account_id", "acme"),
+            ("meter", ""),
+            ("project_id", "web"),
             ("rate_id", "d"),
+            ("resource_id", ""),
             ("rule_file", "r.toml"),
             ("rule_id", "of d"),
             ("rule_line", "0"),

@@ -126,7 +126,12 @@ impl PreparedStatement {
 
     /// Runs the statement on the rows of its placeholders and checks the result against the header. Several threads can
     /// run it at the same time.
-    #[tracing::instrument(level = "debug", name = "statement", skip_all, fields(path = self.statement.path.trim_end_matches(".sql"), rows))]
+    #[tracing::instrument(
+        level = "debug",
+        name = "statement",
+        skip_all,
+        fields(path = self.statement.path.trim_end_matches(".sql"), rows)
+    )]
     pub async fn run(&self, inputs: Inputs) -> Result<Vec<RecordBatch>, Error> {
         let failed = || Error::engine(format!("sql/{}", self.statement.path));
         // A plan keeps the state of a run, such as the build side of a join. So each run has a plan without state.

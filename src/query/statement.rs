@@ -16,8 +16,8 @@ mod header;
 /// The path and the text of each file below `sql/`, from the build script.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/statements.rs"));
 
-/// The text of a file of the directory `CONTO_SQL_DIR`, or the text in the program. Tests of changed statements set this
-/// variable.
+/// The text of a file of the directory `CONTO_SQL_DIR`, or the text in the program. Tests of changed statements set
+/// this variable.
 #[cfg(debug_assertions)]
 fn text_of(path: &str, text: &'static str) -> &'static str {
     let changed = std::env::var_os("CONTO_SQL_DIR").map(|directory| std::path::Path::new(&directory).join(path));

@@ -12,7 +12,6 @@ mod idle_pool;
 pub mod included_units;
 mod non_usage_charges;
 pub mod one_off_charges;
-pub mod pools;
 pub mod price_origin;
 pub mod pricer;
 pub mod pricing_context;
@@ -25,7 +24,6 @@ pub mod segment;
 pub mod segmentation;
 mod series_tuples;
 pub mod subscription;
-pub mod tier_parts;
 mod unique_values;
 pub mod unreachable_rules;
 pub mod unused_rules;
@@ -119,11 +117,17 @@ async fn price_batch(stage: &Session, inputs: &RatingInputs, number: usize) -> R
     stage.register("rating/applicable_rate", of_batch("rating/applicable_rate", &inputs.applicable_rate)?)?;
     if let Some(list_prices) = &inputs.list_prices {
         let priced_series = of_batch("rating/priced_series", &list_prices.priced_series)?;
+        for (path, rows) in list_prices.pricer.prices() {
+            stage.register(path, of_batch(path, rows)?)?;
+        }
         price_at_list(stage, list_prices, &usage_segment, priced_series).await?;
     } else {
         stage.register_nothing("rating/list_price")?;
     }
     stage.register("rating/priced_series", priced_series)?;
+    for (path, rows) in inputs.pricer.prices() {
+        stage.register(path, of_batch(path, rows)?)?;
+    }
     stage.register("rating/usage_segment", usage_segment)?;
     stage.register("rating/covered_window", inputs.covered_window.clone())?;
     stage.materialize("rating/covered_part", Parameters::none()).await?;

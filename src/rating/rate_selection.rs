@@ -37,7 +37,7 @@ pub async fn select_rates(
     let priced_series = session.materialize("rating/priced_series", Parameters::none()).await?;
     let unique_value = unique_values::unique_value_rows(pricing.rules, active_series)?;
     session.register("rating/unique_value", vec![unique_value.clone()])?;
-    let pricer = Pricer::new(&priced_series, &rate_tier, &unique_value)?;
+    let pricer = Pricer::new(session).await?;
     Ok(SelectedRates { rate, rate_tier, applicable_rate, priced_series, pricer })
 }
 

@@ -143,6 +143,9 @@ async fn register_windows(
         } else {
             segmentation::split_days(segments, &mut context.calendar())
         };
+    if days.is_empty() {
+        return Ok(stage.register_nothing("metering/metered_usage")?);
+    }
     let dates: BTreeSet<String> = days.into_iter().map(|day| date_of(day).to_string()).collect();
     transaction.register_in(stage, "metering/metered_usage", |file| dates.contains(&file.partition)).await
 }

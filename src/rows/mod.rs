@@ -1,6 +1,5 @@
 //! Conversion between Arrow rows and Rust values: typed columns by name, and batches with the schema of a relation.
 
-pub mod columns;
 pub mod relations;
 pub mod taxes;
 

@@ -116,8 +116,13 @@ fn an_issued_line_is_explained_by_the_rules_that_it_was_issued_under() {
     assert!(issued(&lake)[2].starts_with("CN-2026-00001 "), "{:?}", issued(&lake));
     lake.compact();
     lake.vacuum();
-    assert_eq!(lake.explain("INV-2026-00001/1"), usage);
-    assert_eq!(lake.explain("INV-2026-00001/2"), support);
+    // Only the correction is new.
+    let corrected = "corrected by CN-2026-00001 of 2026-12-01: changed rule\n";
+    for (line, earlier) in [("INV-2026-00001/1", usage), ("INV-2026-00001/2", support)] {
+        let explained = lake.explain(line);
+        assert!(explained.contains(corrected), "{explained}");
+        assert_eq!(explained.replace(corrected, ""), earlier);
+    }
     let restated = lake.explain("CN-2026-00001");
     assert!(restated.contains("rule t at") && restated.contains("term plan at"), "{restated}");
 }

@@ -23,12 +23,7 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ("rating/list_share", "shares are differences of running quotients, the last of which is one, so they add up"),
     ("rating/pool_window_count", WINDOW_NUMBER),
     ("rating/pool_included_unit", "truncated far beyond the ninth place, to which it is rounded"),
-    ("rating/pool_part", "shares are differences of running quotients, the last of which is the whole, so they add up"),
     ("rating/non_usage_charge", "truncated to 25 places and rounded to 18, which equals the rounded exact quotients"),
-    (
-        "rating/priced_part",
-        "truncated far beyond the places it is rounded to, which equals the rounded exact quotients",
-    ),
     (
         "invoicing/invoice",
         "tax in the seller's currency: truncated to sixteen places and rounded to those of the currency",

@@ -65,7 +65,8 @@ pub fn digest_of_element(digest_of_whole: u64, positions: Positions) -> u64 {
 /// element of this record. The digests may lack the first two bits.
 pub fn positions_in(digest: u64, digest_of_whole: u64) -> Option<Positions> {
     let code = ((digest ^ digest_of_whole) & STORED_BITS).wrapping_mul(INVERSE) & STORED_BITS;
-    let mut first = 0;
+    // Code zero is the whole record.
+    let mut first = 1;
     for (count, bits) in (1_u32..).zip(POSITION_BITS) {
         let codes = 1 << (bits * count);
         if let Some(packed) = code.checked_sub(first).filter(|packed| *packed < codes) {
@@ -83,7 +84,8 @@ fn code_of(positions: Positions) -> Option<u64> {
     let positions = positions.as_slice();
     let last = positions.len().checked_sub(1)?;
     let bits = *POSITION_BITS.get(last)?;
-    let first: u64 = (1..).zip(POSITION_BITS).take(last).map(|(count, bits): (u32, u32)| 1 << (bits * count)).sum();
+    let before = (1..).zip(POSITION_BITS).take(last).map(|(count, bits): (u32, u32)| 1 << (bits * count));
+    let first = 1 + before.sum::<u64>();
     let mut packed = 0;
     for position in positions {
         packed = (packed << bits) | Some(u64::from(*position)).filter(|position| *position < 1 << bits)?;
@@ -118,6 +120,7 @@ mod tests {
     fn the_positions_of_an_element_are_computed_from_its_digest() {
         assert_eq!(FACTOR.wrapping_mul(INVERSE), 1);
         let whole = digest_of_id("e-1");
+        assert_eq!(positions_in(whole, whole), None);
         let mut digests = vec![whole];
         for positions in
             ["[0]", "[1]", "[1048575]", "[0][0]", "[0][1]", "[1][0]", "[2047][2047]", "[255][0][255]", "[63][0][1][63]"]

@@ -885,41 +885,6 @@ mod tests {
         assert_eq!(columns("SELECT id FROM source"), ["id", "m"]);
     }
 
-    /// The values of a path in the columns of a list are the same, whatever object stands for a list of one element.
-    #[test]
-    fn lists_inside_of_lists_are_read_with_their_positions() {
-        let select = "SELECT \"a[].n\" AS meter, id AS resource_id, '5' AS measured_at, \"a[].b[].q\" AS quantity, \
-                      id AS record_id FROM source";
-        let text = r#"{"id": "1", "a": [{"n": "x", "b": [{"q": 1}, {"q": 2}]}, {"n": "y", "b": []}, {"n": "z", "b": {"q": 3}}]}
-            {"id": "2", "a": {"n": "x", "b": [{"q": 4}, {"r": 5}]}}
-            {"id": "3", "a": [{"n": "x", "b": true}, {"n": "y", "b": [{"q": 6}]}, 7]}
-            {"id": "4", "a": []}"#;
-        let schema = schema_of_json(&mut open(text.as_bytes()).unwrap(), select).unwrap().unwrap();
-        let mapping = mapping(select, &without_absent(&schema));
-        let mut sink = TestSink::new(&[]);
-        let schema = without_absent(&schema);
-        let counts =
-            read_json(&mut open(text.as_bytes()).unwrap(), Some((&mapping, &schema)), &Dialect::default(), &mut sink)
-                .unwrap();
-        let records: Vec<String> = sink
-            .records
-            .iter()
-            .map(|record| {
-                let id = record.record_id.as_deref().unwrap_or_default();
-                format!("{}: {id} {} {}", record.line, record.source_meter, record.quantity)
-            })
-            .collect();
-        assert_eq!(records, ["1: 1[0][0] x 1", "1: 1[0][1] x 2", "1: 1[2][0] z 3", "2: 2[0][0] x 4", "3: 3[1][0] y 6"]);
-        let rejected: Vec<_> = sink.rejected.iter().map(|(_, detail, line)| (&detail[..], *line)).collect();
-        assert_eq!(
-            rejected,
-            [("the `a[0].b` is a boolean, expected a list", 3), ("the row has no `quantity`, in `a[0].b[1]`", 2),]
-        );
-        // The element `7` of the third object has no list either, but a list of this object is rejected.
-        assert_eq!(sink.unmetered, ["a[].b[]"; 2]);
-        assert_eq!(counts.read, 5 + 2 + 2);
-    }
-
     #[test]
     fn lists_inside_of_lists_are_read_with_their_positions() {
         let select = "SELECT \"a[].n\" AS meter, id AS resource_id, '5' AS measured_at, \"a[].b[].q\" AS quantity, \

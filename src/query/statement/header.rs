@@ -1,4 +1,5 @@
-//! The header of a file below `sql/`, as text. The build script includes this file, so it uses the standard library only.
+//! The header of a file below `sql/`, as text. The build script includes this file, so it uses the standard library
+//! only.
 //!
 //! ```text
 //! -- rated_usage: the cost of a day's usage, one row for each tier.

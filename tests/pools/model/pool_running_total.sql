@@ -97,7 +97,7 @@ windowed_usage AS (
    AND covered_by_window.window_start = metered_usage.window_start
    AND priced_series.component = 'base'
   LEFT JOIN unique_value ON unique_value.series_id = usage_segment.series_id
-  WHERE priced_series.by_window
+  WHERE priced_series.by_window AND metered_usage.consumed_quantity <> 0
 ),
 windowed AS (
   SELECT series_id, charge_date, segment_start, window_start, component, priced_number, pool_number, usage_order,
