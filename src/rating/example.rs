@@ -1,5 +1,4 @@
-//! The run of examples in rule files, for `conto rules test`. The same operators and statements price examples and real
-//! usage.
+//! The run of examples in rule files, for `conto rules test`. The same statements price examples and real usage.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -2,7 +2,7 @@
 
 use datafusion::common::DataFusionError;
 
-/// The reason why a row has no result. The caller adds the rule and the series of the price.
+/// The reason why a row has no result. The session finds the rule and the series of the row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{function}: {problem}, in usage with the price {priced_number}{}", date(*.charge_date))]
 pub struct RowError {
