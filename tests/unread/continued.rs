@@ -126,3 +126,20 @@ fn a_part_of_a_closed_month_is_replaced_by_a_correction() {
     lake.close(PERIOD, "2026-11-05");
     lake.assert_audited(&[PERIOD]);
 }
+
+/// A file with the header of its compression only begins like every compressed file. Another file does not replace it,
+/// so its rejection stays.
+#[test]
+fn the_header_of_a_compression_is_no_part_of_another_delivery() {
+    let lake = small();
+    let whole = gzip((HEADER.to_owned() + &row("a", "1")).as_bytes());
+    lake.put("usage/1.csv.gz", &whole[..10]);
+    lake.run(PERIOD);
+    let reasons = lake.column("rejected_record", "reason");
+    assert_eq!(reasons, ["truncated"]);
+    lake.put("usage/2.csv.gz", &whole);
+    lake.run(PERIOD);
+    assert_eq!(lake.column("rejected_record", "reason"), reasons);
+    assert!(lake.rows("retracted_file").is_empty());
+    assert_eq!(lake.column("invoice", "total_without_tax"), ["1.0000"]);
+}

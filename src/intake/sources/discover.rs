@@ -111,6 +111,10 @@ enum Content {
     Remote(Bytes),
 }
 
+/// The fewest bytes by which the beginning of a file is recognized. Every file begins with no bytes, and all compressed
+/// files begin with the same header of up to 18 bytes.
+const LEAST_BEGINNING: u64 = 32;
+
 /// A file that an earlier run has read.
 #[derive(Clone, Debug)]
 pub struct Delivered {
@@ -147,11 +151,12 @@ impl IngestedFiles {
     }
 
     /// The files that a file of this size may continue: files of its source that end too early, and earlier contents
-    /// of its own location. The smallest is first.
+    /// of its own location. The smallest is first. A file without [`LEAST_BEGINNING`] bytes is never continued.
     fn before(&self, source: &str, url: &str, size: u64) -> Vec<&Delivered> {
         let cut = self.cut.get(source).into_iter().flatten();
         let at_location = self.whole.get(&(source.to_owned(), url.to_owned())).into_iter().flatten();
-        let mut before: Vec<&Delivered> = cut.chain(at_location).filter(|file| file.byte_count < size).collect();
+        let mut before: Vec<&Delivered> = cut.chain(at_location).collect();
+        before.retain(|file| (LEAST_BEGINNING..size).contains(&file.byte_count));
         before.sort_by_key(|file| file.byte_count);
         before
     }
