@@ -24,7 +24,7 @@
 --
 -- A row has eleven texts, which are equal on all dates of a series. Therefore one number groups and sorts the rows.
 -- This position is the sum of the positions of series, price and date. The date has the digits 26 to 30 from the right.
--- The texts are joined after the sort.
+-- Each charge has a series and a price. The right joins copy their texts after the sort and keep the order of charges.
 WITH at_price AS (
   SELECT rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, usage_price.price_number,
          usage_price.position, rated_usage.pricing_quantity, rated_usage.contracted_cost, rated_usage.list_cost
@@ -77,26 +77,31 @@ charge AS (
          CAST(SUM(list_cost) AS DECIMAL(38,18)) AS list_cost
   FROM part
   GROUP BY position
+),
+ordered AS (
+  SELECT charge_date, series_number, price_number, consumed_quantity, pricing_quantity, cost, list_cost,
+         ROW_NUMBER() OVER (ORDER BY position) AS position
+  FROM charge
 )
-SELECT charge.charge_date,
+SELECT ordered.charge_date,
        usage_series.account_id,
        usage_series.project_id,
        usage_series.resource_id,
        usage_series.meter,
        usage_price.service,
        usage_price.sku,
-       charge.consumed_quantity,
+       ordered.consumed_quantity,
        usage_series.unit AS consumed_unit,
-       charge.pricing_quantity,
+       ordered.pricing_quantity,
        usage_price.pricing_unit,
-       charge.cost,
-       charge.list_cost,
+       ordered.cost,
+       ordered.list_cost,
        usage_price.currency,
-       CASE WHEN charge.cost IS NULL THEN 'unrated' ELSE usage_series.status END AS status,
+       CASE WHEN ordered.cost IS NULL THEN 'unrated' ELSE usage_series.status END AS status,
        usage_series.description AS dimensions,
        usage_series.labels
-FROM usage_price
-JOIN (usage_series
-      JOIN charge ON charge.series_number = usage_series.series_number)
-  ON charge.price_number = usage_price.price_number
-ORDER BY charge.position
+FROM usage_series
+RIGHT JOIN (usage_price
+            RIGHT JOIN ordered ON ordered.price_number = usage_price.price_number)
+  ON ordered.series_number = usage_series.series_number
+ORDER BY ordered.position

@@ -61,8 +61,8 @@ SELECT priced_series.account_id,
        CASE WHEN list_share.priced_number IS NULL THEN charge.contracted_unit_price
             ELSE list_share.list_unit_price END AS list_unit_price,
        COALESCE(list_share.list_cost, charge.contracted_cost) AS list_cost
-FROM charge
-JOIN priced_series ON priced_series.priced_number = charge.priced_number
+FROM priced_series
+JOIN charge ON charge.priced_number = priced_series.priced_number
 LEFT JOIN list_share ON list_share.priced_number = charge.priced_number AND list_share.charge_date = charge.charge_date
  AND list_share.tier_number = charge.tier_number AND list_share.charge_kind = charge.charge_kind
 ORDER BY series_id, charge_date, segment_start, component, tier_number, charge_kind

@@ -31,8 +31,8 @@ problem AS (
 lacking AS (
   SELECT active_series.series_id, segment.segment_start, 'base' AS component,
          CASE WHEN ruled.meter IS NULL THEN 'no_rule' ELSE COALESCE(problem.problem, 'no_match') END AS reason
-  FROM active_series
-  CROSS JOIN (SELECT DISTINCT segment_start FROM usage_segment) AS segment
+  FROM (SELECT DISTINCT segment_start FROM usage_segment) AS segment
+  CROSS JOIN active_series
   LEFT JOIN applicable_rate ON applicable_rate.series_id = active_series.series_id
    AND applicable_rate.segment_start = segment.segment_start AND applicable_rate.component = 'base'
   LEFT JOIN ruled ON ruled.meter = active_series.meter AND ruled.segment_start = segment.segment_start

@@ -166,7 +166,10 @@ impl Session {
     /// Opens a scope for statements that run once for each account batch. The rows of a batch are few, so one thread
     /// computes them with less memory and less work than several threads.
     pub fn scope_of_batches(&self) -> Result<Self, Error> {
-        self.scope_with(self.context.copied_config().with_target_partitions(1))
+        let config = self.context.copied_config().with_target_partitions(1);
+        // The engine estimates too few rows for a filtered or grouped relation. So a join keeps its sides as written:
+        // the rows of the left side are in memory, and those of the right side keep their order.
+        self.scope_with(config.set_bool("datafusion.optimizer.join_reordering", false))
     }
 
     fn scope_with(&self, config: SessionConfig) -> Result<Self, Error> {
