@@ -1,7 +1,7 @@
 -- charge: the usage of an account for one invoice line: one sku, unit price, tier and line_by value.
 --
 -- grain   account_id, project_id, service, component, sku, description, line_by, charge_kind, tier_start,
---         contracted_unit_price, price_currency, unit, unit_price_per
+--         contracted_unit_price, price_currency, unit, unit_price_per, is_share
 -- reads   rated_usage, active_series, rate
 -- writes  account_id             TEXT not null
 --         account_name           TEXT                      null if the project is its own account
@@ -24,6 +24,7 @@
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
 --         list_unit_price        DECIMAL(28,12)            on the public card; null if its parts have different prices
 --         list_cost              DECIMAL(38,18) not null   cost of the same usage at the prices of the public card
+--         is_share               BOOLEAN not null          of an amount that all projects of the account owe together
 --
 -- The order is that of the lines on an invoice: by service, the base component first, then the rest of the grain. Lines
 -- that differ only in tier and price are in order of time.
@@ -66,7 +67,8 @@ SELECT active_series.account_id,
        CAST(SUM(used.contracted_cost) AS DECIMAL(38,18)) AS contracted_cost,
        CASE WHEN bool_and(used.is_listed) AND MIN(used.lowest_list_price) = MAX(used.highest_list_price)
             THEN MIN(used.lowest_list_price) END AS list_unit_price,
-       CAST(SUM(used.list_cost) AS DECIMAL(38,18)) AS list_cost
+       CAST(SUM(used.list_cost) AS DECIMAL(38,18)) AS list_cost,
+       rate.pool_scope = 'account' AND used.charge_kind IN ('flat_fee', 'minimum', 'maximum') AS is_share
 FROM used
 JOIN active_series ON active_series.series_id = used.series_id
 JOIN rate ON rate.rate_id = used.rate_id
@@ -75,9 +77,10 @@ GROUP BY active_series.account_id, active_series.account_name, active_series.pro
          rate.service, rate.component, rate.sku, rate.description, used.line_by, used.charge_kind, used.tier_start,
          CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit
                                WHEN 'flat_fee' THEN 'fee' ELSE '' END,
-         used.contracted_unit_price, rate.currency, used.unit_price_per
+         used.contracted_unit_price, rate.currency, used.unit_price_per,
+         rate.pool_scope = 'account' AND used.charge_kind IN ('flat_fee', 'minimum', 'maximum')
 HAVING SUM(used.pricing_quantity) <> 0 OR SUM(used.contracted_cost) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id, service, CASE WHEN component = 'base' THEN 0 ELSE 1 END,
          component, sku,
          description, line_by, CASE charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge_kind,
-         charge_period_start, tier_start, contracted_unit_price, price_currency, unit, unit_price_per
+         charge_period_start, tier_start, contracted_unit_price, price_currency, unit, unit_price_per, is_share

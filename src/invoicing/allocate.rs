@@ -2,25 +2,28 @@
 
 use arrow::datatypes::i256;
 
-use crate::model::money::Amount;
+use crate::model::money::{Amount, DecimalNumber};
 
 /// The shares of `amount` in proportion to `weights`, each a multiple of the currency's smallest unit.
 ///
 /// The units that division leaves over go to the shares with the largest remainders, one unit each. If remainders are
-/// equal, the first share gets the unit. `None` if the sum of the weights is not positive, or a number has more than 38
-/// digits. Also `None` if `amount` has a fraction of the smallest unit.
-pub(super) fn allocate(amount: Amount, weights: &[Amount], places: u32) -> Option<Vec<Amount>> {
+/// equal, the first share gets the unit. `None` if the sum of the weights is zero, or a number has more than 38 digits.
+/// Also `None` if `amount` has a fraction of the smallest unit.
+pub(super) fn allocate<W: DecimalNumber>(amount: Amount, weights: &[W], places: u32) -> Option<Vec<Amount>> {
     let unit = Amount::smallest(places)?.units();
-    let whole = weights.iter().try_fold(0i128, |sum, weight| sum.checked_add(weight.units()))?;
-    if whole <= 0 || amount.units() % unit != 0 {
+    let whole = weights.iter().try_fold(0i128, |sum, weight| sum.checked_add(weight.to_units()))?;
+    if whole == 0 || amount.units() % unit != 0 {
         return None;
     }
+    // Weights below zero, such as those of a maximum, have the same proportions as their absolute values.
+    let sign = i256::from_i128(whole.signum());
+    let whole = whole.checked_abs()?;
     let total = amount.units() / unit;
     let (wide_total, wide_whole) = (i256::from_i128(total), i256::from_i128(whole));
     let mut shares = Vec::with_capacity(weights.len());
     let mut remainders = Vec::with_capacity(weights.len());
     for (index, weight) in weights.iter().enumerate() {
-        let product = wide_total.checked_mul(i256::from_i128(weight.units()))?;
+        let product = wide_total.checked_mul(i256::from_i128(weight.to_units()).checked_mul(sign)?)?;
         let mut share = product.checked_div(wide_whole)?;
         let mut remainder = product.checked_sub(share.checked_mul(wide_whole)?)?;
         // Integer division truncates towards zero. A share must be rounded down, even if the share is negative.
@@ -69,6 +72,8 @@ mod tests {
         // A negative weight has a negative share, and the sum is the same.
         assert_eq!(shares_of("1.00", &["30", "-10"], 2), ["1.5", "-0.5"]);
         assert_eq!(allocate(Amount::from_integer(1), &amounts(&["1", "-1"]), 2), None);
+        // A third of -7.00 is -2.3333…. Rounded down, the shares are -7.02, and two cents go back to the first shares.
+        assert_eq!(shares_of("-7.00", &["-1", "-1", "-1"], 2), ["-2.33", "-2.33", "-2.34"]);
         assert_eq!(allocate(Amount::parse_exact("0.0001").unwrap(), &amounts(&["1"]), 2), None);
     }
 

@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
+use super::allocate::allocate;
 use super::exchange_rate::ExchangeRate;
 use super::fee::{self, AppliedFee, FEE};
 use super::line::{ChargeCategory, Line};
@@ -67,6 +68,28 @@ fn suspended<T>(reason: &'static str, detail: String) -> Result<T, DraftError> {
 struct Charge<'a> {
     row: Row<'a>,
     category: ChargeCategory,
+    /// The net amount, if the charge is a share of an amount that all projects of the account owe together.
+    share: Option<Amount>,
+}
+
+impl<'a> Charge<'a> {
+    /// The properties that the shares of one amount have in common: texts, kind, tier and price.
+    fn shared_amount(&self) -> Result<Option<([&'a str; 6], [i128; 3])>, Error> {
+        let row = self.row;
+        if self.category != ChargeCategory::Usage || !row.flag("is_share")? {
+            return Ok(None);
+        }
+        let texts = [
+            row.text("service")?,
+            row.text("component")?,
+            row.text("sku")?,
+            row.text("description")?,
+            row.text("charge_kind")?,
+            row.text("price_currency")?,
+        ];
+        let numbers = [row.units("tier_start")?, row.units("contracted_unit_price")?, row.units("unit_price_per")?];
+        Ok(Some((texts, numbers)))
+    }
 }
 
 /// The id and the account name of a payer. An unassigned project is its own payer and has no account name. So the
@@ -254,7 +277,7 @@ impl<'a> DraftContext<'a> {
         let per = if account.is_none() { InvoicePer::Project } else { per };
         let buyer = Buyer { account_id, account, account_name, reseller, currency, conversion };
         let mut by_document: BTreeMap<Option<String>, Vec<Charge<'_>>> = BTreeMap::new();
-        for charge in charges {
+        for charge in &self.shared_out(&buyer, charges)? {
             // If each project has its own document, charges of the whole account are on a document without a project.
             let project = charge.row.optional_text("project_id")?.filter(|_| per == InvoicePer::Project);
             by_document.entry(project.map(str::to_owned)).or_default().push(*charge);
@@ -282,6 +305,36 @@ impl<'a> DraftContext<'a> {
         }
         self.add_fees(&buyer, per, FeeBase::AfterDiscounts, &mut invoices)?;
         invoices.into_iter().map(|document| self.finish(&buyer, per, document, balances)).collect()
+    }
+
+    /// The charges of a buyer, with the shares of each amount that its projects owe together.
+    ///
+    /// Such an amount is rounded once, and its shares add up to it by the largest-remainder method. The shares can be on
+    /// documents of several projects.
+    fn shared_out<'c>(&self, buyer: &Buyer<'_>, charges: &[Charge<'c>]) -> Result<Vec<Charge<'c>>, DraftError> {
+        let mut charges = charges.to_vec();
+        let mut amounts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, charge) in charges.iter().enumerate() {
+            if let Some(amount) = charge.shared_amount()? {
+                amounts.entry(amount).or_default().push(index);
+            }
+        }
+        let places = places_of(buyer.currency);
+        for indices in amounts.into_values().filter(|indices| indices.len() > 1) {
+            let row = charges[indices[0]].row;
+            let conversion = self.conversion(buyer.account, price_currency(row)?, buyer.currency)?;
+            let costs: Vec<Cost> =
+                indices.iter().map(|index| charges[*index].row.decimal("contracted_cost")).collect::<Result<_, _>>()?;
+            let whole = costs.iter().try_fold(Cost::ZERO, |sum, cost| sum.checked_add(*cost));
+            let whole = whole.ok_or(Error::AMOUNT_OVERFLOW)?;
+            let amount = conversion.of(whole, places).and_then(Amount::of_decimal).ok_or(Error::AMOUNT_OVERFLOW)?;
+            // Shares that cancel out have no proportion, and each is rounded by itself.
+            let shares = allocate(amount, &costs, places).unwrap_or_default();
+            for (index, share) in indices.into_iter().zip(shares) {
+                charges[index].share = Some(share);
+            }
+        }
+        Ok(charges)
     }
 
     /// The commitments of the buyer. An account has commitments in each period with a day on which it is valid.
@@ -577,21 +630,20 @@ impl<'a> DraftContext<'a> {
         id == buyer.account_id && (buyer.account.is_some() || self.config.accounts.get(id).is_none())
     }
 
-    /// The line of a charge in the currency of the invoice. The amount of a charge is rounded only here.
+    /// The line of a charge in the currency of the invoice. The amount of a charge is rounded here, unless it is a share.
     fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, DraftError> {
         let row = charge.row;
-        let code = row.text("price_currency")?;
-        let price_currency = Currency::from_code(code).ok_or(Error::Internal("a price in an unknown currency"))?;
+        let price_currency = price_currency(row)?;
         self.refuse_conversion(buyer, price_currency)?;
         let conversion = self.conversion(buyer.account, price_currency, buyer.currency)?;
         let contracted_cost: Cost = row.decimal("contracted_cost")?;
         let contracted_unit_price: UnitPrice = row.decimal("contracted_unit_price")?;
         let places = places_of(buyer.currency);
-        let converted = conversion.of(contracted_cost, places).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let rounded = || conversion.of(contracted_cost, places).and_then(Amount::of_decimal);
         let unit_price = conversion.of(contracted_unit_price, 12).ok_or(Error::AMOUNT_OVERFLOW)?;
         let mut line = Line::of_amount(
             (row.day("charge_period_start")?, row.day("charge_period_end")?),
-            Amount::of_decimal(converted).ok_or(Error::AMOUNT_OVERFLOW)?,
+            charge.share.or_else(rounded).ok_or(Error::AMOUNT_OVERFLOW)?,
         )?;
         line.project_id = row.optional_text("project_id")?.map(str::to_owned);
         line.charge_category = charge.category;
@@ -832,14 +884,18 @@ impl<'a> Buyer<'a> {
     }
 }
 
+fn price_currency(row: Row<'_>) -> Result<Currency, Error> {
+    Currency::from_code(row.text("price_currency")?).ok_or(Error::Internal("a price in an unknown currency"))
+}
+
 /// The charges of each payer, usage before purchases.
 fn charges_by_payer<'a>(
     charge: &'a [RecordBatch],
     purchase: &'a [RecordBatch],
 ) -> Result<BTreeMap<PayerKey, Vec<Charge<'a>>>, Error> {
     let mut payers: BTreeMap<PayerKey, Vec<Charge<'_>>> = BTreeMap::new();
-    let usage = rows::each(charge).map(|row| Charge { row, category: ChargeCategory::Usage });
-    let purchases = rows::each(purchase).map(|row| Charge { row, category: ChargeCategory::Purchase });
+    let usage = rows::each(charge).map(|row| Charge { row, category: ChargeCategory::Usage, share: None });
+    let purchases = rows::each(purchase).map(|row| Charge { row, category: ChargeCategory::Purchase, share: None });
     for charge in usage.chain(purchases) {
         let name = charge.row.optional_text("account_name")?.map(str::to_owned);
         let key = (charge.row.text("account_id")?.to_owned(), name);

@@ -46,7 +46,7 @@ const PERSISTED: [&str; 39] = [
 ];
 
 /// The checks of invoices. They run before a commit and in every later audit of the period.
-pub const CHECKS_OF_INVOICES: [&str; 14] = [
+pub const CHECKS_OF_INVOICES: [&str; 15] = [
     "invoicing/checks/br_co_10_lines_add_up",
     "invoicing/checks/br_co_13_net_is_lines_less_allowances",
     "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
@@ -56,6 +56,7 @@ pub const CHECKS_OF_INVOICES: [&str; 14] = [
     "invoicing/checks/br_s_08_taxable_is_lines_less_allowances",
     "invoicing/checks/tax_is_repeated_in_the_sellers_currency",
     "invoicing/checks/lines_are_rounded_costs",
+    "invoicing/checks/shared_amounts_add_up",
     "invoicing/checks/allowances_are_shared_out",
     "invoicing/checks/allowances_are_percents_of_their_base",
     "invoicing/checks/credit_balances_add_up",

@@ -3,7 +3,8 @@
 -- reads   invoice, invoice_line
 -- calls   smallest_unit
 --
--- The tolerance is half the smallest unit of the currency, whatever the number of corrections. The lines are those of
+-- The tolerance is half the smallest unit of the currency, whatever the number of corrections. A flat fee can be a share
+-- of an amount, and its tolerance is the whole unit. The lines are those of
 -- all documents of the period with the same payer, texts, price and tax. A usage that is fully withdrawn sums to zero.
 -- Fees and amounts without a unit are excluded, because a document can have several lines with the same properties.
 -- Converted lines are excluded, because a restatement can change their exchange rate.
@@ -27,6 +28,6 @@ WITH line AS (
 )
 SELECT account_id, invoice_project_id, project_id, sku, description, unit_price, net_amount, contracted_cost
 FROM line
-WHERE abs(contracted_cost - CAST(net_amount AS DECIMAL(60,18))) * 2
+WHERE abs(contracted_cost - CAST(net_amount AS DECIMAL(60,18))) * CASE WHEN charge_kind = 'flat_fee' THEN 1 ELSE 2 END
     > CAST(smallest_unit(currency_exponent) AS DECIMAL(60,18))
 ORDER BY account_id, invoice_project_id, project_id, sku, description, unit_price
