@@ -25,7 +25,7 @@ use tempfile::SpooledTempFile;
 use self::hashing_file::HashingFile;
 use self::page_inputs::{invoice_path, name_of};
 use self::relations::Relations;
-use self::render::{Pages, invoice_json};
+use self::render::{InvoicePage, Pages, invoice_json};
 use self::sheet::{Content, Sheet};
 use crate::error::Error;
 use crate::export::csv::{self, Places, Table};
@@ -52,7 +52,7 @@ pub async fn stage(
     let relations = Relations::read(context, transaction, pages_to_render).await?;
     let summary = summary::run_summary(context.period, &relations)?;
     let config = Arc::clone(&context.config);
-    let mut pages = PagesByLanguage::new(&config)?;
+    let mut pages = PagesByLanguage::new(&config, issue)?;
     let mut sheets = finance_files(context, transaction).await?;
     if pages_to_render != Documents::None {
         sheets.extend(pages::sheets(context, issue, &relations)?);
@@ -253,26 +253,41 @@ async fn finance_files(context: &Context, transaction: &Transaction) -> Result<V
 /// The templates of each language.
 struct PagesByLanguage<'a> {
     config: &'a Config,
-    /// The templates, by language and by whether they have the branding of the seller. Pages of a reseller have no
+    issue: Option<&'a Issue>,
+    /// The templates, by language, and by footer if they have the branding of the seller. Pages of a reseller have no
     /// logo, colour or footer.
-    pages: BTreeMap<(String, bool), Pages>,
+    pages: BTreeMap<(String, Option<Vec<String>>), Pages>,
 }
 
 impl<'a> PagesByLanguage<'a> {
     /// The templates in the language of the configuration. Fails if a template is invalid, before any document is
     /// rendered.
-    fn new(config: &'a Config) -> Result<Self, Error> {
-        let mut pages = Self { config, pages: BTreeMap::new() };
-        pages.of(&config.language, true)?;
+    fn new(config: &'a Config, issue: Option<&'a Issue>) -> Result<Self, Error> {
+        let mut pages = Self { config, issue, pages: BTreeMap::new() };
+        pages.of_period()?;
         Ok(pages)
     }
 
-    fn of(&mut self, language: &str, is_of_seller: bool) -> Result<&Pages, Error> {
-        let key = (language.to_owned(), is_of_seller);
+    /// The templates of the pages of the whole period.
+    fn of_period(&mut self) -> Result<&Pages, Error> {
+        let config = self.config;
+        self.of(&config.language, Some(config.branding.legal_footer.clone()))
+    }
+
+    /// The templates of an invoice or credit note. A document that cancels another one has the footer of that document.
+    fn of_document(&mut self, page: &InvoicePage) -> Result<&Pages, Error> {
+        let cancelled = self.issue.and_then(|issue| issue.cancelled_configs.get(&page.number));
+        let footer = cancelled.map_or(self.config, AsRef::as_ref).branding.legal_footer.clone();
+        self.of(&page.language, page.sold_by.is_none().then_some(footer))
+    }
+
+    fn of(&mut self, language: &str, footer: Option<Vec<String>>) -> Result<&Pages, Error> {
+        let key = (language.to_owned(), footer);
         if !self.pages.contains_key(&key) {
-            let templates = self.config.branding.templates.clone();
-            let branding =
-                if is_of_seller { self.config.branding.clone() } else { Branding { templates, ..Branding::default() } };
+            let branding = match key.1.clone() {
+                Some(legal_footer) => Branding { legal_footer, ..self.config.branding.clone() },
+                None => Branding { templates: self.config.branding.templates.clone(), ..Branding::default() },
+            };
             self.pages.insert(key.clone(), Pages::new(language, &branding)?);
         }
         self.pages.get(&key).ok_or(Error::Internal("templates that were just compiled"))
@@ -310,17 +325,14 @@ impl Content {
     }
 
     fn render(self, pages: &mut PagesByLanguage<'_>) -> Result<Rendered, Error> {
-        let language = pages.config.language.as_str();
         let bytes = match self {
             Self::HashingFile(file, digest) => return Ok(Rendered::HashingFile(file, digest)),
             Self::Ready(bytes) => bytes,
-            Self::Invoice(page) => {
-                pages.of(&page.language, page.sold_by.is_none())?.render_invoice(&page)?.into_bytes()
-            }
+            Self::Invoice(page) => pages.of_document(&page)?.render_invoice(&page)?.into_bytes(),
             Self::InvoiceJson(page) => invoice_json(&page)?.into_bytes(),
-            Self::UsageReport(page) => pages.of(language, true)?.render_usage_report(&page)?.into_bytes(),
-            Self::MonthEnd(page) => pages.of(language, true)?.render_month_end(&page)?.into_bytes(),
-            Self::Index(page) => pages.of(language, true)?.render_index(&page)?.into_bytes(),
+            Self::UsageReport(page) => pages.of_period()?.render_usage_report(&page)?.into_bytes(),
+            Self::MonthEnd(page) => pages.of_period()?.render_month_end(&page)?.into_bytes(),
+            Self::Index(page) => pages.of_period()?.render_index(&page)?.into_bytes(),
         };
         Ok(Rendered::Bytes(bytes))
     }
