@@ -10,7 +10,10 @@
 //! | lines, discounts, taxes | those of the document and of its corrections | those of the draft |
 //! | credits | returned | used again, at most the returned amount |
 //! | brought forward | returned | brought forward again, from the same documents |
-//! | late usage on the next invoice | stays there | subtracted |
+//! | late usage on the next invoice | stays there | subtracted, with the taxes that the next invoice charges |
+//!
+//! Late usage that no invoice has charged yet can have other taxes than the draft. Then a second carried forward
+//! document replaces its taxes on the next invoice, and the new invoice subtracts it with the taxes of the draft.
 //!
 //! Without a new invoice, the amounts are written off: later usage of the payer in the period is not charged either.
 
@@ -36,10 +39,11 @@ use crate::model::issue::{Cancellation, CancelledDocument, CorrectedRows, Issue,
 use crate::model::money::{Amount, UnitPrice, places_of_code};
 use crate::model::period::date_of;
 use crate::model::summary::CancelledBy;
+use crate::model::tax::TaxCategory;
 use crate::model::terms::CARRIED_FORWARD;
 use crate::query::statement;
-use crate::rows;
-use crate::rows::taxes::{APPLIED_TAX, applied_tax, treatments};
+use crate::rows::taxes::{APPLIED_TAX, TaxTreatments, applied_tax, treatments};
+use crate::rows::{self, Row};
 use crate::run::{Context, Transaction};
 
 const ALLOWANCE_SHARE: &str = "invoicing/allowance_share";
@@ -197,10 +201,12 @@ pub async fn cancel(
     let amounts = IssuedAmounts::of_payers(&lines, &allowances, of(issued, TAX_BREAKDOWN), &payers)?;
     let drafted = Drafted::read(transaction).await?;
     let mut cancelled = Cancelled::default();
-    cancelled.documents.applied_tax = vec![applied_tax(&treatments(&known)?)?];
+    let treatments = treatments(&known)?;
+    cancelled.documents.applied_tax = vec![applied_tax(&treatments)?];
     let history = transaction.read("issued_document", |_| true).await?;
     let mut written_off = written_off(&history, &context.period.to_string())?;
     let charged = charged_elsewhere(transaction, &history).await?;
+    let mut waiting = BTreeSet::new();
     for (document, config) in documents.iter().zip(configs) {
         check_exchange_rates(document, old_invoice)?;
         let draft = format!("CANCELLED-{}", document.number);
@@ -214,7 +220,8 @@ pub async fn cancel(
         rows.document_header.push(header);
         let mut drafts = vec![draft];
         if is_reissued {
-            drafts.push(reissue(&drafted, issued, document, &charged, rows)?);
+            let later = LateUsage { charged: &charged, treatments: &treatments, waiting: &mut waiting };
+            drafts.push(reissue(&drafted, issued, document, later, rows)?);
         } else {
             refuse_brought_forward(issued, document)?;
             written_off.insert(document.payer.clone());
@@ -228,19 +235,20 @@ pub async fn cancel(
         cancelled.cancellation.drafts.extend(drafts.into_iter().map(|draft| (draft, of_draft.clone())));
     }
     cancelled.documents.returned = returned(&cancelled.documents)?;
-    cancelled.documents.unbilled_cost =
-        unbilled_cost(context, transaction, issued, &cancelled.documents, &written_off).await?;
+    add_rest(context, transaction, issued, &mut cancelled.documents, &written_off, &waiting).await?;
     Ok(cancelled)
 }
 
-/// The change of unbilled costs. Fails if the present account data change a document that is not cancelled.
-async fn unbilled_cost(
+/// Adds the change of unbilled costs, and the documents with other taxes for late usage that waits. Fails if the
+/// present account data change a document that is not cancelled.
+async fn add_rest(
     context: &Context,
     transaction: &Transaction,
     issued: &Issued,
-    documents: &CorrectedRows,
+    documents: &mut CorrectedRows,
     written_off: &BTreeSet<Payer>,
-) -> Result<Vec<RecordBatch>, Error> {
+    waiting: &BTreeSet<Payer>,
+) -> Result<(), Error> {
     let mut with_cancellation = issued.clone();
     for (path, added) in [
         (INVOICE, &documents.document_header),
@@ -249,10 +257,19 @@ async fn unbilled_cost(
     ] {
         with_cancellation.entry(path.to_owned()).or_default().extend(added.iter().cloned());
     }
-    let (of, cause) = (Corrected::Period, ChangeCause::Usage);
-    let rest = difference_without(of, context, transaction, &with_cancellation, cause, written_off).await?;
+    let (of, cause) = (Corrected::AfterCancellation { waiting }, ChangeCause::Usage);
+    let mut rest = difference_without(of, context, transaction, &with_cancellation, cause, written_off).await?;
+    let is_waiting = |account: &str, project: &Option<String>| {
+        waiting.iter().any(|payer| payer.account_id == account && payer.project_id == *project)
+    };
+    rest.changes.retain(|change| !is_waiting(&change.account_id, &change.project_id));
     if rest.changes.is_empty() {
-        return Ok(rest.documents.unbilled_cost);
+        documents.unbilled_cost = rest.documents.unbilled_cost;
+        documents.document_header.extend(rest.documents.document_header);
+        documents.invoice_line.extend(rest.documents.invoice_line);
+        documents.allowance.extend(rest.documents.allowance);
+        documents.line_reference.extend(rest.documents.line_reference);
+        return Ok(());
     }
     let history = transaction.read("issued_document", |_| true).await?;
     let originals = originals(&history, &context.period.to_string())?;
@@ -315,12 +332,21 @@ fn credit(
     Ok(())
 }
 
+/// The corrections of a period that are on next invoices.
+struct LateUsage<'a> {
+    /// The carried forward documents that an issued document charges.
+    charged: &'a BTreeSet<String>,
+    treatments: &'a TaxTreatments,
+    /// The payers whose late usage gets other taxes before an invoice charges it.
+    waiting: &'a mut BTreeSet<Payer>,
+}
+
 /// Adds the invoice that replaces a document, and returns the name of its draft.
 fn reissue(
     drafted: &Drafted,
     issued: &Issued,
     document: &DocumentToCancel,
-    charged: &BTreeSet<String>,
+    late_usage: LateUsage<'_>,
     rows: &mut CorrectedRows,
 ) -> Result<String, Error> {
     let mut draft = None;
@@ -336,7 +362,7 @@ fn reissue(
     let copied = |batches: &[RecordBatch]| rows_of(batches, &draft, &draft, own, 1);
     let (lines, allowances) = (copied(&drafted.line)?, copied(&drafted.allowance)?);
     let mut numbers = Numbers { line: count(&lines), allowance: count(&allowances) };
-    let treatments = treatments_of(&lines)?;
+    let (of_draft, drafted_lines) = (treatments_of(&lines)?, lines.clone());
     rows.document_header.push(header(&draft, REISSUED, 1, &drafted.header, &draft)?);
     rows.invoice_line.extend(lines);
     rows.allowance.extend(allowances);
@@ -350,12 +376,17 @@ fn reissue(
         }
         let number = row.text("invoice_number")?;
         let negated = |path| rows_of(of(issued, path), number, &draft, numbers, -1);
-        let lines = without_balance(negated(LINE.path)?)?;
-        let allowances = negated(ALLOWANCE.path)?;
-        // An issued invoice has charged the lines with their taxes. An invoice of the future would get other taxes.
-        if !charged.contains(number) && !treatments.is_superset(&treatments_of(&lines)?) {
-            let (number, period) = (document.number.clone(), document.period.clone());
-            return Err(Error::Closing(ClosingError::CancelTaxDiffers { number, period }));
+        let mut lines = without_balance(negated(LINE.path)?)?;
+        let mut allowances = negated(ALLOWANCE.path)?;
+        // An issued invoice has charged the lines with their taxes. Other lines get the taxes of the draft.
+        if !late_usage.charged.contains(number) && !of_draft.is_superset(&treatments_of(&lines)?) {
+            let Some(present) = present_taxes(&lines, &drafted_lines, late_usage.treatments)? else {
+                let (number, period) = (document.number.clone(), document.period.clone());
+                return Err(Error::Closing(ClosingError::CancelTaxDiffers { number, period }));
+            };
+            lines = with_taxes(lines, &present)?;
+            allowances = with_taxes(allowances, &present)?;
+            late_usage.waiting.insert(document.payer.clone());
         }
         rows.line_reference.extend(negated(LINE_REFERENCE)?);
         numbers = Numbers { line: numbers.line + count(&lines), allowance: numbers.allowance + count(&allowances) };
@@ -383,6 +414,56 @@ async fn charged_elsewhere(transaction: &Transaction, history: &[RecordBatch]) -
 /// The tax treatments of lines.
 fn treatments_of(lines: &[RecordBatch]) -> Result<BTreeSet<String>, Error> {
     rows::each(lines).map(|line| line.text("tax_treatment").map(str::to_owned)).collect()
+}
+
+/// The tax treatments of the draft for the supplies of earlier lines, by earlier treatment. `None` if a treatment has
+/// not exactly one, or if an invoice cannot contain both because one of them is outside the scope of tax.
+fn present_taxes(
+    earlier: &[RecordBatch],
+    drafted: &[RecordBatch],
+    treatments: &TaxTreatments,
+) -> Result<Option<BTreeMap<String, String>>, Error> {
+    const SUPPLY: [&str; 4] = ["service", "component", "sku", "charge_kind"];
+    let supply = |row: Row<'_>| -> Result<_, Error> {
+        let texts = SUPPLY.map(|name| row.text(name).map(str::to_owned));
+        Ok((row.optional_text("project_id")?.map(str::to_owned), texts.into_iter().collect::<Result<Vec<_>, _>>()?))
+    };
+    let mut of_draft: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for row in rows::each(drafted) {
+        of_draft.entry(supply(row)?).or_default().insert(row.text("tax_treatment")?.to_owned());
+    }
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in rows::each(earlier) {
+        let present = of_draft.get(&supply(row)?).cloned().unwrap_or_default();
+        found.entry(row.text("tax_treatment")?.to_owned()).or_default().extend(present);
+    }
+    let mut only = BTreeMap::new();
+    for (earlier, present) in found {
+        let present: Vec<String> = present.into_iter().collect();
+        let [present] = present.as_slice() else { return Ok(None) };
+        let is_outside = |text: &str| treatments.get(text).is_some_and(|one| one.category == TaxCategory::OutOfScope);
+        if *present != earlier && (is_outside(present) || is_outside(&earlier)) {
+            return Ok(None);
+        }
+        only.insert(earlier, present.clone());
+    }
+    Ok(Some(only))
+}
+
+/// Rows with other tax treatments.
+fn with_taxes(batches: Vec<RecordBatch>, taxes: &BTreeMap<String, String>) -> Result<Vec<RecordBatch>, Error> {
+    const TREATMENT: &str = "tax_treatment";
+    let mut changed = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let texts: &StringArray = rows::column(&batch, TREATMENT)?;
+        let present = |text: Option<&str>| text.map(|text| taxes.get(text).map_or(text, String::as_str).to_owned());
+        let present: ArrayRef = Arc::new(texts.iter().map(present).collect::<StringArray>());
+        let mut columns = batch.columns().to_vec();
+        let index = batch.schema_ref().index_of(TREATMENT).map_err(|source| rows::failed(TREATMENT, source))?;
+        columns[index] = present;
+        changed.push(RecordBatch::try_new(batch.schema(), columns).map_err(|source| rows::failed(TREATMENT, source))?);
+    }
+    Ok(changed)
 }
 
 /// Lines without those that balance a document that is carried forward.

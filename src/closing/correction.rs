@@ -138,13 +138,16 @@ pub enum Corrected<'a> {
     Period,
     /// The documents of an account with a final invoice in an open period.
     Account { id: &'a str, last_issue: u64 },
+    /// All documents of a closed period with those of a cancellation, which have no taxes yet. The differences of these
+    /// payers are on their next invoice.
+    AfterCancellation { waiting: &'a BTreeSet<Payer> },
 }
 
 impl Corrected<'_> {
     /// Whether a document is corrected. An unassigned project with the id of an account is another payer.
     fn contains(self, document: Row<'_>) -> Result<bool, Error> {
         match self {
-            Self::Period => Ok(true),
+            Self::Period | Self::AfterCancellation { .. } => Ok(true),
             Self::Account { id, .. } => {
                 Ok(document.optional_text("account_name")?.is_some() && document.text("account_id")? == id)
             }
@@ -154,7 +157,7 @@ impl Corrected<'_> {
     /// The commit that last issued the documents.
     fn last_issue(self, context: &Context) -> Option<u64> {
         match self {
-            Self::Period => context.mode.closed().map(|closed| usage_of(closed)),
+            Self::Period | Self::AfterCancellation { .. } => context.mode.closed().map(|closed| usage_of(closed)),
             Self::Account { last_issue, .. } => Some(last_issue),
         }
     }
@@ -257,6 +260,7 @@ pub(super) async fn difference_without(
             !context.without_next_invoice.contains(&payer.account_id) && !has_ended(payer, &drafted_header)?;
         let is_carried_forward = match corrected {
             Corrected::Account { .. } => false,
+            Corrected::AfterCancellation { waiting } => waiting.contains(payer),
             Corrected::Period if is_decrease => original.is_none() && has_next_invoice,
             Corrected::Period => {
                 // The last document of a payer decides whether its amounts are written off, so this needs a document.
@@ -278,9 +282,12 @@ pub(super) async fn difference_without(
         let header =
             DocumentHeader { number: &number, reason, carried_forward: is_carried_forward.then_some(due.net.units()) };
         let header = header.row(context, payer, &drafted_header, &old_invoice)?;
-        documents.issued_net.push(before.net_rows(&number)?);
-        documents.issued_tax.push(before.tax_rows(&number)?);
-        documents.issued_tax_total.push(issued_tax_total(&number, payer, &header, &old_invoice)?);
+        // The next invoice computes the taxes of a document that is carried forward.
+        if !matches!(corrected, Corrected::AfterCancellation { .. }) {
+            documents.issued_net.push(before.net_rows(&number)?);
+            documents.issued_tax.push(before.tax_rows(&number)?);
+            documents.issued_tax_total.push(issued_tax_total(&number, payer, &header, &old_invoice)?);
+        }
         documents.document_header.push(header);
         correction.changes.push(Change {
             account_id: payer.account_id.clone(),

@@ -26,6 +26,12 @@ const RULES: &str = r#"
     countries = ["DE"]
     category = "AE"
     exemption_reason = "Reverse charge"
+
+    [[tax]]
+    id = "abroad"
+    name = "VAT"
+    profile = "abroad"
+    category = "O"
     "#;
 
 const USAGE: [&str; 2] = ["m,a,2026-10-01T10:00:00Z,90,p", "m,b,2026-10-02T10:00:00Z,20,q"];
@@ -161,7 +167,9 @@ fn wrong_seller_data_are_cancelled_and_issued_again() {
         assert_eq!(seller(&lake, number), expected, "{number}");
     }
     assert_eq!([seller(&lake, "INV-2026-00004"), seller(&lake, "INV-2026-00002")], [right, wrong]);
-    assert!(lake.document(OCTOBER, "acme/INV-2026-00003.html").contains("RCS Paris"));
+    let has_footer = |number| lake.document(OCTOBER, &format!("acme/{number}.html")).contains("RCS Paris");
+    let numbers = ["INV-2026-00001", "CN-2026-00001", "INV-2026-00003", "INV-2026-00004"];
+    assert_eq!(numbers.map(has_footer), [false, false, true, true]);
     let refused = lake.cancel_fails(&["INV-2026-00003"], "2026-11-22");
     assert!(refused.contains("would be the same: correct the accounts file or `[seller]`"), "{refused}");
     lake.cancel(&["INV-2026-00002"], "2026-11-22");
@@ -672,15 +680,52 @@ fn a_document_that_cannot_be_cancelled_is_refused_with_a_remedy() {
     fails("INV-2026-00002", "2026-11-20", "which is suspended: it has no country");
 }
 
-/// Late usage waits for the next invoice with 20 %. The present data have reverse charge, so the new invoice would have
-/// both taxes.
+/// The amounts of a month's documents without tax, and their tax.
+fn sums(lake: &TestLake, period: &str) -> String {
+    let rows = lake.sql(&format!(
+        "SELECT SUM(total_without_tax), SUM(tax_amount) FROM invoice WHERE document_kind <> 'carried_forward' AND \
+         billing_period_start = DATE '{period}-01'"
+    ));
+    rows.join("; ")
+}
+
+/// 3.00 of late usage wait for the next invoice with 20 %. The present data have reverse charge. The cancellation
+/// reverses the 11.00 of the invoice only. The late 3.00 stay on the next invoice, but under reverse charge: 3.00 and
+/// -3.00 with 20 %, and 3.00 without. With 1.00 of November, all documents have 15.00.
 #[test]
-fn late_usage_that_waits_with_other_taxes_is_not_mixed_into_a_new_invoice() {
+fn late_usage_that_waits_gets_the_taxes_of_the_new_invoice() {
     let lake = lake_with_next_invoice(account("Acme", r#"country = "DE""#));
     lake.close(OCTOBER, "2026-11-02");
     lake.deliver("late", LATE);
     lake.close(OCTOBER, "2026-11-05");
     lake.set_accounts(account("Acme", &german("DE123456789")));
+    lake.cancel(&["INV-2026-00001"], "2026-11-20");
+    let expected = [
+        "INV-2026-00001 13.2000",
+        "CN-2026-00001 -13.2000 INV-2026-00001 cancelled",
+        "INV-2026-00002 11.0000 INV-2026-00001 reissued",
+    ];
+    assert_eq!(issued(&lake), expected);
+    assert_settled(&lake, &[OCTOBER]);
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    assert!(lake.run(NOVEMBER).suspended_accounts.is_empty());
+    lake.close(NOVEMBER, "2026-12-01");
+    assert_eq!(issued(&lake)[3..], ["INV-2026-00003 4.0000"]);
+    let of_groups = "SELECT tax_category, taxable_amount, tax_amount FROM tax_breakdown \
+                     WHERE invoice_number = 'INV-2026-00003' ORDER BY tax_category";
+    assert_eq!(lake.sql(of_groups), ["AE 4 0", "S 0 0"]);
+    assert_eq!([sums(&lake, OCTOBER), sums(&lake, NOVEMBER)], ["11 0", "4 0"]);
+    assert_settled(&lake, &[OCTOBER, NOVEMBER]);
+}
+
+/// Late usage waits with 20 %, and the present data are outside the scope of tax. No invoice can contain both.
+#[test]
+fn late_usage_that_waits_with_tax_prevents_a_new_invoice_outside_its_scope() {
+    let lake = lake_with_next_invoice(account("Acme", r#"country = "DE""#));
+    lake.close(OCTOBER, "2026-11-02");
+    lake.deliver("late", LATE);
+    lake.close(OCTOBER, "2026-11-05");
+    lake.set_accounts(account("Acme", "country = \"DE\"\ntax_profile = \"abroad\""));
     let refused = lake.cancel_fails(&["INV-2026-00001"], "2026-11-20");
     assert!(refused.contains("on the next invoice of the account with other taxes"), "{refused}");
     assert_eq!(issued(&lake).len(), 1);
