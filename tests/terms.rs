@@ -334,6 +334,71 @@ fn reverse_charge_needs_a_valid_vat_id_and_export_another_country() {
     lake.assert_audited(&[OCTOBER]);
 }
 
+/// A compensation outside the scope of tax and usage with 20 % are on one invoice, which EN 16931 does not allow
+/// (BR-O-11). Only this account is suspended. An exempt compensation is allowed: 10.00 + 2.00 of tax - 4.00.
+#[test]
+fn an_invoice_outside_the_scope_of_tax_has_no_other_category() {
+    let charge = r#"
+        [[tax]]
+        id = "damages"
+        profile = "damages"
+        name = "VAT"
+        category = "O"
+
+        [[charge]]
+        id = "outage"
+        date = 2026-10-05
+        account = "mixed"
+        amount = "-4.00"
+        reason = "Outage of 4 October"
+        tax = "damages"
+        "#;
+    let lake = lake(&[account("mixed", "FR", ""), account("other", "FR", "")].concat(), charge);
+    deliver(&lake, OCTOBER, "p-mixed", &[("a", "10")]);
+    deliver(&lake, OCTOBER, "p-other", &[("a", "10")]);
+    let suspended = lake.run(OCTOBER).suspended_accounts;
+    let suspended: Vec<_> = suspended.iter().map(|one| (one.account_id.as_str(), one.reason.as_str())).collect();
+    assert_eq!(suspended, [("mixed", "not_subject_and_taxed")]);
+    let detail = "`outage` is not subject to tax (category O), but `a` on the same invoice has category S (EN 16931, \
+                  BR-O-11). Give it category E with an `exemption_reason`, or charge it to an account of its own";
+    assert_eq!(lake.sql("SELECT detail FROM suspended_account"), [detail]);
+    assert_eq!(totals(&lake, &lake.draft(OCTOBER, "other"), TOTALS), ["10", "2", "12", "12"]);
+    let blocked = lake.fails(3, &["close", "--period", OCTOBER, "--issue-date", "2026-11-02"]);
+    assert!(blocked.contains("BR-O-11"), "{blocked}");
+
+    lake.replace("rules/terms.toml", "category = \"O\"", "category = \"E\"");
+    assert!(lake.run(OCTOBER).suspended_accounts.is_empty());
+    assert_eq!(totals(&lake, &lake.draft(OCTOBER, "mixed"), TOTALS), ["6", "2", "8", "8"]);
+}
+
+/// 2.00 without tax are brought forward to an invoice with 20 % (BR-O-11). The account ends before November, and a new
+/// one has its project: 2.00 without tax, and 10.00 with 2.00 of tax.
+#[test]
+fn an_amount_outside_the_scope_of_tax_is_brought_forward_to_an_invoice_of_its_own() {
+    let until = r#"
+        [[tax]]
+        id = "small-business"
+        name = "VAT"
+        category = "O"
+        valid_to = 2026-11-01
+        "#;
+    let lake = lake(&account("old", "FR", ""), until).config(r#"minimum_invoice_amount = "5.00""#);
+    deliver(&lake, OCTOBER, "p-old", &[("a", "2")]);
+    deliver(&lake, "2026-11", "p-old", &[("a", "10")]);
+    lake.close(OCTOBER, "2026-11-02");
+    assert_eq!(lake.run("2026-11").suspended_accounts.len(), 1);
+    let detail = lake.sql("SELECT detail FROM suspended_account").join("; ");
+    assert!(detail.contains("end the account with `valid_to`, and bill its projects to a new account"), "{detail}");
+    let ended = account("old", "FR", "valid_to = 2026-11-01");
+    let new = account("new", "FR", "valid_from = 2026-11-01").replace("p-new", "p-old");
+    lake.set_accounts(ended + &new);
+    assert!(lake.run("2026-11").suspended_accounts.is_empty());
+    assert_eq!(totals(&lake, &lake.draft("2026-11", "old"), TOTALS), ["2", "0", "2", "2"]);
+    assert_eq!(totals(&lake, &lake.draft("2026-11", "new"), TOTALS), ["10", "2", "12", "12"]);
+    lake.close("2026-11", "2026-12-01");
+    lake.assert_audited(&[OCTOBER, "2026-11"]);
+}
+
 /// Internal usage is priced in francs, without an exchange rate. Reports cannot add its costs up, and the run warns. A
 /// rule in pounds without usage causes no warning.
 #[test]

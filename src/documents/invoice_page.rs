@@ -326,7 +326,7 @@ fn invoice_page(
             name: row.optional_text("account_name")?.unwrap_or(account_id).to_owned(),
             address: account.address,
             country: account.country,
-            vat_id: account.vat_id,
+            vat_id: row.optional_text("buyer_vat_id")?.map(str::to_owned),
             email: account.email,
             purchase_order: account.purchase_order,
             cost_centres: account.cost_centres,

@@ -16,7 +16,7 @@ use crate::invoicing::line_rows::line_columns;
 use crate::model::issue::CorrectedRows;
 use crate::model::money::Amount;
 use crate::model::period::{BillingPeriod, DayNumber, date_of};
-use crate::model::tax::TaxTreatment;
+use crate::model::tax::{TaxCategory, TaxTreatment};
 use crate::model::terms::CARRIED_FORWARD;
 use crate::query::statement;
 use crate::rows::taxes::{TaxTreatments, treatment_of, treatments};
@@ -37,6 +37,8 @@ pub(super) struct BroughtForward {
     pub(super) currency: String,
     /// The name of the account when the document was drafted; empty for an unassigned project.
     pub(super) account_name: String,
+    /// The VAT id of the buyer of these supplies; after a cancellation, that of the document that was issued again.
+    pub(super) buyer_vat_id: Option<String>,
     /// The lines that the next document gets for this document.
     pub(super) lines: Vec<Line>,
     is_correction: bool,
@@ -61,25 +63,36 @@ pub(super) async fn load(
     }
     brought_forward.extend(in_later_final_invoices(&period, transaction).await?);
     let mut open = Vec::new();
+    let mut reissued = BTreeMap::new();
     let mut files = transaction.files_where("invoice", is_before);
     files.sort_by(|one, other| one.partition.cmp(&other.partition));
     for file in &files {
         for row in rows::each(&transaction.lake.read_rows(file, &statement("invoicing/invoice")?.schema).await?) {
             let document = row.text("invoice_number")?;
-            if row.text("document_kind")? == CARRIED_FORWARD && !brought_forward.contains(document) {
-                let account_id = row.text("account_id")?.to_owned();
-                let account_name = row.optional_text("account_name")?;
+            let account_id = row.text("account_id")?.to_owned();
+            let account_name = row.optional_text("account_name")?;
+            let key = (account_id, account_name.is_some(), row.optional_text("project_id")?.map(str::to_owned));
+            let buyer_vat_id = row.optional_text("buyer_vat_id")?.map(str::to_owned);
+            if row.optional_text("correction_reason")? == Some("reissued") {
+                reissued.insert((file.partition.clone(), key), buyer_vat_id);
+            } else if row.text("document_kind")? == CARRIED_FORWARD && !brought_forward.contains(document) {
                 open.push(BroughtForward {
                     document: document.to_owned(),
                     period: file.partition.clone(),
                     amount: row.decimal("carried_forward")?,
                     currency: row.text("currency")?.to_owned(),
                     account_name: account_name.unwrap_or_default().to_owned(),
+                    buyer_vat_id,
                     lines: Vec::new(),
                     is_correction: row.optional_text("correction_reason")?.is_some(),
-                    key: (account_id, account_name.is_some(), row.optional_text("project_id")?.map(str::to_owned)),
+                    key,
                 });
             }
+        }
+    }
+    for document in &mut open {
+        if let Some(buyer_vat_id) = reissued.get(&(document.period.clone(), document.key.clone())) {
+            document.buyer_vat_id.clone_from(buyer_vat_id);
         }
     }
     add_lines(transaction, &mut open).await?;
@@ -156,6 +169,13 @@ fn correction_of(row: Row<'_>) -> Result<Option<CorrectedLine>, Error> {
 }
 
 impl BroughtForward {
+    /// The net amount under reverse charge.
+    pub(super) fn under_reverse_charge(&self) -> Result<Amount, Error> {
+        let lines = self.lines.iter().filter(|line| line.tax.category == TaxCategory::ReverseCharge);
+        let sum = lines.map(|line| line.net_amount).try_fold(Amount::ZERO, Amount::checked_add);
+        sum.ok_or(Error::AMOUNT_OVERFLOW)
+    }
+
     /// The line of the next document for a line of this document. A correction is brought forward line by line. Any
     /// other document is brought forward as one sum for each tax treatment.
     fn line(

@@ -12,6 +12,7 @@ use super::fee::{self, AppliedFee, FEE};
 use super::line::{ChargeCategory, Line};
 use super::terms::{CompiledTerms, LineOwner, Suspension};
 use crate::error::{ClosingError, Error};
+use crate::invoicing::brought_forward::BroughtForward;
 use crate::invoicing::credit_balance::Balances;
 use crate::invoicing::document::{Document, SuspendedAccount};
 use crate::invoicing::totals::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, InvoiceTotals};
@@ -45,6 +46,7 @@ struct InvoiceBuilder {
     project_name: Option<String>,
     totals: InvoiceTotals,
     brought_forward: Amount,
+    buyer_vat_id: Option<String>,
 }
 
 /// The reason why an account has no drafts.
@@ -483,6 +485,7 @@ impl<'a> DraftContext<'a> {
             project,
             totals: InvoiceTotals::new(Vec::new(), places_of(buyer.currency)),
             brought_forward: Amount::ZERO,
+            buyer_vat_id: buyer.account.and_then(|account| account.vat_id.clone()),
         }
     }
 
@@ -504,7 +507,9 @@ impl<'a> DraftContext<'a> {
         // A line that is brought forward keeps the taxes of its own supply. The earlier document was issued or drafted
         // with the buyer's data of that time, so present data cannot suspend the account because of these taxes.
         let mut brought_forward = Amount::ZERO;
-        for earlier in balances.brought_forward(buyer.account_id, buyer.account_name.is_some(), project.as_deref()) {
+        let of_earlier = balances.brought_forward(buyer.account_id, buyer.account_name.is_some(), project.as_deref());
+        let buyer_vat_id = vat_id_on_document(buyer, of_earlier)?;
+        for earlier in of_earlier {
             if earlier.currency != buyer.currency.code() {
                 let (amount, currency, period) = (earlier.amount, &earlier.currency, &earlier.period);
                 let code = buyer.currency.code();
@@ -521,6 +526,7 @@ impl<'a> DraftContext<'a> {
             project,
             totals: InvoiceTotals::new(lines, places),
             brought_forward,
+            buyer_vat_id,
         })
     }
 
@@ -567,7 +573,7 @@ impl<'a> DraftContext<'a> {
         invoice: InvoiceBuilder,
         balances: &mut Balances,
     ) -> Result<Document, DraftError> {
-        let InvoiceBuilder { project, project_name, mut totals, brought_forward } = invoice;
+        let InvoiceBuilder { project, project_name, mut totals, brought_forward, buyer_vat_id } = invoice;
         let owner = buyer.line_owner();
         for commitment in self.commitments_of(buyer) {
             let mut applies = self.terms.applies("commitment", &commitment.id, &totals.lines, owner)?;
@@ -590,6 +596,7 @@ impl<'a> DraftContext<'a> {
                 Ok(line.tax)
             })?;
         }
+        check_not_subject_to_tax(&totals.lines)?;
         let is_last = self.is_last(buyer, per, project.as_deref());
         let carried_forward = if is_last { None } else { self.carry_forward(buyer, &mut totals)? };
         if carried_forward.is_none() {
@@ -606,7 +613,7 @@ impl<'a> DraftContext<'a> {
             account_name: buyer.account_name.map(str::to_owned),
             sold_by: buyer.reseller.map(|reseller| reseller.id.clone()),
             buyer_country: buyer.account.and_then(|account| account.country.clone()),
-            buyer_vat_id: buyer.account.and_then(|account| account.vat_id.clone()),
+            buyer_vat_id,
             project: project.map(|id| (id, project_name)),
             currency: buyer.currency,
             conversion: buyer.conversion,
@@ -932,6 +939,55 @@ fn suspended_rows(
         }
     }
     suspended
+}
+
+/// The VAT id of the buyer on a document. An amount under reverse charge needs the VAT id of the buyer of its supply
+/// (EN 16931: BR-AE-02), also if it is brought forward. So a buyer without a VAT id has the earlier one on this
+/// document.
+fn vat_id_on_document(buyer: &Buyer<'_>, earlier: &[BroughtForward]) -> Result<Option<String>, DraftError> {
+    let present = buyer.account.and_then(|account| account.vat_id.as_deref());
+    let mut amounts: BTreeMap<&str, (Amount, &str)> = BTreeMap::new();
+    for document in earlier {
+        if let Some(vat_id) = document.buyer_vat_id.as_deref() {
+            let (sum, _) = amounts.entry(vat_id).or_insert((Amount::ZERO, &document.period));
+            *sum = sum.checked_add(document.under_reverse_charge()?).ok_or(Error::AMOUNT_OVERFLOW)?;
+        }
+    }
+    amounts.retain(|_, (sum, _)| !sum.is_zero());
+    let on_document = present.or_else(|| amounts.keys().next().copied());
+    let Some((vat_id, (amount, period))) = amounts.into_iter().find(|(vat_id, _)| Some(*vat_id) != on_document) else {
+        return Ok(on_document.map(str::to_owned));
+    };
+    let (currency, other) = (buyer.currency.code(), on_document.unwrap_or_default());
+    let amount = amount.to_text(places_of(buyer.currency));
+    suspended(
+        "brought_forward_vat_id",
+        format!(
+            "{amount} {currency} from {period} are under reverse charge for the VAT ID `{vat_id}`, but this invoice \
+             has the VAT ID `{other}` (EN 16931, BR-AE-02). Cancel the invoice of {period} if its VAT ID was wrong, \
+             or give the new buyer an account of its own"
+        ),
+    )
+}
+
+/// Suspends the account if a document has a line that is not subject to tax and a line of another category. Such a
+/// document is invalid (EN 16931: BR-O-11).
+fn check_not_subject_to_tax(lines: &[Line]) -> Result<(), DraftError> {
+    let first = |is_outside| lines.iter().find(|line| (line.tax.category == TaxCategory::OutOfScope) == is_outside);
+    let (Some(outside), Some(other)) = (first(true), first(false)) else { return Ok(()) };
+    let remedy = if outside.reference.is_some() || other.reference.is_some() {
+        "One of them is brought forward: end the account with `valid_to`, and bill its projects to a new account"
+    } else {
+        "Give it category E with an `exemption_reason`, or charge it to an account of its own"
+    };
+    let (line, code, of_other) = (&outside.description, other.tax.category.code(), &other.description);
+    suspended(
+        "not_subject_and_taxed",
+        format!(
+            "`{line}` is not subject to tax (category O), but `{of_other}` on the same invoice has category {code} \
+             (EN 16931, BR-O-11). {remedy}"
+        ),
+    )
 }
 
 /// Whether VIES, the VAT register of the EU and Northern Ireland, covers the country of a VAT ID.

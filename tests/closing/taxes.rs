@@ -177,13 +177,55 @@ fn late_usage_before_reverse_charge_keeps_its_tax() {
     assert_eq!(groups(&lake, "INV-2026-00003"), ["AE 0.00 1.00 0.00", "S 20.00 2.60 0.52"]);
 }
 
-/// From reverse charge to 20 %: 2.60, and 1.00 with 0.20 of tax. The profile has no tax and the account has no VAT id
-/// any more, which concerns new usage only.
+/// From reverse charge to 20 %: 2.60, and 1.00 with 0.20 of tax. The account has no VAT id any more. The invoice has
+/// the VAT id of October, because reverse charge needs one (BR-AE-02).
 #[test]
 fn late_usage_under_reverse_charge_does_not_suspend_an_account_without_a_vat_id() {
     let lake = changed_between(GERMAN_BUSINESS, "");
     assert_eq!(issued(&lake)[2..], ["INV-2026-00003 3.8000"]);
     assert_eq!(groups(&lake, "INV-2026-00003"), ["AE 0.00 2.60 0.00", "S 20.00 1.00 0.20"]);
+    let invoice = lake.document(NOVEMBER, "acme/INV-2026-00003.json");
+    assert!(invoice.contains(r#""vat_id": "DE123456789""#), "{invoice}");
+    let list = lake.export_ec_sales(NOVEMBER);
+    assert_eq!(list.lines().last(), Some("DE,DE123456789,3,1,2.60,EUR"), "{list}");
+}
+
+/// The VAT id changes after October's correction of 2.60. November's invoice cannot have both, so `acme` is suspended,
+/// and `other` is not. If the first VAT id was wrong, a new invoice of October settles it.
+#[test]
+fn late_usage_of_another_vat_id_suspends_the_account_until_october_is_issued_again() {
+    let other = "[[account]]\nid = \"other\"\nname = \"Other\"\ncountry = \"FR\"\nprojects = [\"r\"]\n";
+    let german = |keys: &str| account(keys).replace("FR", "DE") + other;
+    let lake = lake_with_next_invoice().accounts(german(GERMAN_BUSINESS)).file("rules/taxes.toml", REVERSE_CHARGE);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.deliver("late", LATE_30);
+    lake.close(OCTOBER, "2026-11-05");
+    lake.set_accounts(german(&GERMAN_BUSINESS.replace("DE123456789", "DE123456788")));
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p", "m,c,2026-11-03T10:00:00Z,10,r"]);
+    let suspended = lake.run(NOVEMBER).suspended_accounts;
+    let suspended: Vec<_> = suspended.iter().map(|one| (one.account_id.as_str(), one.reason.as_str())).collect();
+    assert_eq!(suspended, [("acme", "brought_forward_vat_id")]);
+    let detail = lake.sql("SELECT detail FROM suspended_account").join("; ");
+    assert!(
+        detail.starts_with("2.60 EUR from 2026-10 are under reverse charge for the VAT ID `DE123456789`"),
+        "{detail}"
+    );
+    assert_eq!(lake.sql("SELECT account_id FROM invoice WHERE document_kind = 'draft'"), ["other"]);
+
+    lake.cancel(&["INV-2026-00001"], "2026-11-20");
+    assert!(lake.run(NOVEMBER).suspended_accounts.is_empty());
+    lake.close(NOVEMBER, "2026-12-01");
+    let expected = [
+        "CN-2026-00001 -9.0000 INV-2026-00001 cancelled",
+        "INV-2026-00003 9.0000 INV-2026-00001 reissued",
+        "INV-2026-00004 3.6000",
+        "INV-2026-00005 1.2000",
+    ];
+    assert_eq!(issued(&lake)[2..], expected);
+    let list = lake.export_ec_sales(NOVEMBER);
+    assert_eq!(list.lines().last(), Some("DE,DE123456788,3,1,3.60,EUR"), "{list}");
+    assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
+    lake.assert_all_reproduced();
 }
 
 /// The VAT id changed before the correction. An invoice with the new VAT id cannot charge a supply to the old one, so
