@@ -1,6 +1,6 @@
 //! The contents of the index page, from rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::page_inputs::{PageInputs, exchange_rate, generated_by, invoice_path};
 use super::relations::Relations;
@@ -65,7 +65,38 @@ pub(super) fn invoice_summary(page: &InvoicePage) -> InvoiceSummary {
         total_without_tax: amount(&page.total_without_tax),
         total_tax: amount(&page.total_tax),
         total_with_tax: amount(&page.total_with_tax),
+        is_repeated: false,
     }
+}
+
+/// Marks the invoices that an earlier project has too, so that the amounts of the index add up to its totals.
+pub(super) fn mark_repeated(projects: &mut [IndexedProject]) {
+    let mut numbers = BTreeSet::new();
+    for invoice in projects.iter_mut().filter_map(|project| project.invoice.as_mut()) {
+        invoice.is_repeated = !numbers.insert(invoice.number.clone());
+    }
+}
+
+/// The invoice of a project, with the totals of all documents of the project in its currency.
+pub(super) fn project_summary(invoice: &InvoicePage, documents: &[&InvoicePage]) -> Result<InvoiceSummary, Error> {
+    let mut summary = invoice_summary(invoice);
+    if invoice.project.is_none() {
+        return Ok(summary);
+    }
+    let others = documents.iter().filter(|page| page.project.is_some() && page.number != invoice.number);
+    for other in others.map(|page| invoice_summary(page)).filter(|other| other.currency == summary.currency) {
+        let places = places_of_code(&summary.currency);
+        let add = |sum: &mut String, amount: &str| -> Result<(), Error> {
+            let [total, amount] = [&**sum, amount].map(|text| Amount::parse_exact(text).ok());
+            let total = total.zip(amount).and_then(|(total, amount)| total.checked_add(amount));
+            *sum = total.ok_or(Error::AMOUNT_OVERFLOW)?.to_text(places);
+            Ok(())
+        };
+        add(&mut summary.total_without_tax, &other.total_without_tax)?;
+        add(&mut summary.total_tax, &other.total_tax)?;
+        add(&mut summary.total_with_tax, &other.total_with_tax)?;
+    }
+    Ok(summary)
 }
 
 pub(super) fn index(

@@ -6,9 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::page_inputs::{PageInputs, ProjectKey, ProjectRows, exchange_rate, generated_by, project_of};
 use super::relations::Relations;
+use super::usage_report_page::report_path;
 use crate::documents::render::{
-    AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, FactoredPrice, InvoiceLine, InvoicePage,
-    Issued, LineBy, LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument,
+    AllowanceLine, Buyer, DataNote, DocumentKind, Exchange, FactoredPrice, InvoiceLine, InvoicePage, Issued, LineBy,
+    LineCorrection, LineTax, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument,
     TaxBreakdown, invoice_json,
 };
 use crate::error::Error;
@@ -50,11 +51,13 @@ pub(super) fn invoices(
         };
         factored_prices.insert(price_key(row)?, price);
     }
+    let treatments = treatments(&relations.applied_tax)?;
     for row in rows::each(&relations.invoice_line) {
         let amounts = Amounts::of(row.text("currency")?);
         let account_id = row.text("account_id")?;
         let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
         let mut line = invoice_line(row, project, amounts)?;
+        line.taxes = line_taxes(treatment_of(row, &treatments)?);
         line.one_off = one_off(row, &reasons)?;
         line.factored_price = factored_prices.get(&price_key(row)?).cloned();
         if let Some(reference) = references.get(&(row.text("invoice_number")?, row.number("line_number")?)) {
@@ -62,7 +65,6 @@ pub(super) fn invoices(
         }
         documents.entry(row.text("invoice_number")?).or_default().lines.push(line);
     }
-    let treatments = treatments(&relations.applied_tax)?;
     for row in rows::each(&relations.allowance) {
         let amounts = Amounts::of(row.text("currency")?);
         let percent: Option<Percent> = row.optional_decimal("percent")?;
@@ -70,7 +72,7 @@ pub(super) fn invoices(
             kind: row.text("kind")?.to_owned(),
             description: row.text("description")?.to_owned(),
             percent: percent.map(|percent| percent.to_string()),
-            taxes: allowance_taxes(treatment_of(row, &treatments)?),
+            taxes: line_taxes(treatment_of(row, &treatments)?),
             amount: amounts.text(row.decimal("amount")?),
         });
     }
@@ -253,6 +255,7 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
         factored_price: None,
         net_amount: amounts.text(row.decimal("net_amount")?),
+        taxes: Vec::new(),
         one_off: None,
         correction: None,
     })
@@ -267,11 +270,11 @@ fn one_off(line: Row<'_>, reasons: &BTreeMap<&str, Option<&str>>) -> Result<Opti
     Ok(Some(OneOff { id: id.to_owned(), date, reason: reason.map(str::to_owned) }))
 }
 
-fn allowance_taxes(treatment: &TaxTreatment) -> Vec<AllowanceTax> {
+fn line_taxes(treatment: &TaxTreatment) -> Vec<LineTax> {
     let category = treatment.category.code();
     let taxes = treatment.taxes.iter();
     let taxes = taxes.map(|tax| (tax.name.clone(), tax.rate.to_string()));
-    taxes.map(|(name, rate)| AllowanceTax { name, category: category.to_owned(), rate }).collect()
+    taxes.map(|(name, rate)| LineTax { name, category: category.to_owned(), rate }).collect()
 }
 
 fn line_correction(line: Row<'_>, reference: Row<'_>) -> Result<Option<LineCorrection>, Error> {
@@ -299,6 +302,10 @@ fn invoice_page(
     let account_id = row.text("account_id")?;
     let account = inputs.account_of(row)?.cloned().unwrap_or_default();
     let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
+    let has_report = |id: &str| projects.get(&(Some(id), Some(account_id))).is_some_and(|one| one.summary.is_some());
+    let reported = project.as_ref().filter(|project| has_report(&project.id));
+    let path = reported.map(|project| report_path(Some(account_id), Some(&project.id)));
+    let usage_report = path.and_then(|path| path.rsplit('/').next().map(str::to_owned));
     let unrated = unrated_rows(account_id, project.as_ref(), &parts.lines, projects);
     let sold_by = row.optional_text("sold_by")?;
     let seller = seller_of_document(inputs, row.text("invoice_number")?, sold_by, &account);
@@ -332,6 +339,7 @@ fn invoice_page(
             cost_centres: account.cost_centres,
         },
         project,
+        usage_report,
         lines: parts.lines,
         line_total: amount("line_total")?,
         allowances: parts.allowances,

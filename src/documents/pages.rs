@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::index_page::{index, invoice_summary, whole_account};
+use super::index_page::{index, mark_repeated, project_summary, whole_account};
 use super::invoice_page::{invoices, set_previous_digests};
 use super::page_inputs::{PageInputs, by_project, invoice_path};
 use super::relations::Relations;
@@ -73,7 +73,7 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
             account_id: page.account_id.clone(),
             account_name: page.account_name.clone(),
             status: page.status,
-            invoice: invoice.map(invoice_summary),
+            invoice: invoice.map(|page| project_summary(page, &documents)).transpose()?,
             // A document of a whole account has a row of its own.
             other_documents: links
                 .into_iter()
@@ -92,6 +92,7 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
             indexed.push(whole_account(&inputs, relations, page)?);
         }
     }
+    mark_repeated(&mut indexed);
     let index = index(&inputs, relations, indexed)?;
     sheets.push(sheet("index.html".to_owned(), &index.clone(), Content::Index(Box::new(index)))?);
     Ok(sheets)

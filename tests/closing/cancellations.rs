@@ -327,6 +327,20 @@ fn the_documents_of_a_cancellation_name_each_other() {
     assert!(page("CN-2026-00003").contains("<dt>Storniert</dt><dd>Nr. INV-2026-00003, 21. November 2026</dd>"));
     let french = "<dt>Remplace</dt><dd>Nº INV-2026-00003, 21 novembre 2026 (annulée par CN-2026-00003)</dd>";
     assert!(page("INV-2026-00004").contains(french), "{}", page("INV-2026-00004"));
+    let pack = lake.document(OCTOBER, "month-end/pack.html");
+    for (relation, number, times) in [
+        ("cancelled by", "CN-2026-00003", 1),
+        ("replaced by", "INV-2026-00004", 1),
+        ("cancels", "INV-2026-00003", 1),
+        ("replaces", "INV-2026-00003", 1),
+        ("cancelled by", "INV-2026-00004", 0),
+    ] {
+        let text = format!("{relation} <span class=\"nowrap\">{number}</span>");
+        assert_eq!(pack.matches(&text).count(), times, "{text}: {pack}");
+    }
+    for nothing in ["Nothing was brought forward", "Nothing is carried forward", "No account has a credit"] {
+        assert!(pack.contains(nothing), "{nothing}: {pack}");
+    }
     assert_settled(&lake, &[OCTOBER]);
 }
 

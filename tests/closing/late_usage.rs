@@ -24,6 +24,9 @@ fn late_usage_costs_the_same_as_usage_in_time() {
     assert_eq!(lines(&lake, "INV-2026-00003"), expected);
     // The lines have the day of the late usage, not all days of the corrected line.
     assert_eq!(days(&lake, "INV-2026-00003"), ["2026-10-09 to 2026-10-10"; 2]);
+    // The index has both documents of `p`: 10.80 and 3.12.
+    let index = lake.document(OCTOBER, "index.html");
+    assert!(index.contains(">13.92<span"), "{index}");
     lake.close(OCTOBER, "2026-11-06").assert_nothing_due();
     assert_eq!(issued(&lake).len(), 3);
     lake.assert_verified();

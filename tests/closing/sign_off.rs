@@ -31,7 +31,8 @@ fn a_forced_close_and_its_approval_are_visible_everywhere() {
         }
     }
     let index = lake.document(OCTOBER, "index.html");
-    for part in ["A. Meyer", "B. Weber", "a trial &lt;of&gt; stranger", "Closed by force", blocker] {
+    let on_page = "more than <code>max_unattributed</code> = 0: <code>stranger</code>";
+    for part in ["A. Meyer", "B. Weber", "a trial &lt;of&gt; stranger", "Closed by force", on_page] {
         assert!(index.contains(part), "no `{part}` in {index}");
     }
     let closes = &lake.json(&["audit", "--period", OCTOBER])["closes"];
@@ -259,7 +260,9 @@ fn the_month_end_pack_states_totals_taxes_exceptions_and_changes() {
     let blocker = "usage without an account, more than `max_unattributed` = 0: `stranger`";
     let (index, page) = (lake.document(NOVEMBER, "index.html"), lake.document(NOVEMBER, "month-end/pack.html"));
     let audit = lake.succeeds(&["audit", "--period", NOVEMBER]);
-    for text in [&index, &page, &audit, &lake.succeeds(&["status"])] {
+    let on_page = "usage without an account, more than <code>max_unattributed</code> = 0: <code>stranger</code>";
+    let places = [(&index, on_page), (&page, on_page), (&audit, blocker), (&lake.succeeds(&["status"]), blocker)];
+    for (text, blocker) in places {
         for part in ["B. Weber", "a trial of ", blocker] {
             assert!(text.contains(part), "no `{part}` in {text}");
         }

@@ -76,7 +76,7 @@ pub struct IndexedProject {
     pub currency: String,
 }
 
-/// The index entry of an invoice.
+/// The index entry of an invoice. The totals of a project's own invoice include its other documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InvoiceSummary {
     pub number: String,
@@ -86,6 +86,9 @@ pub struct InvoiceSummary {
     pub total_without_tax: String,
     pub total_tax: String,
     pub total_with_tax: String,
+    /// Whether an earlier project of the index has the amounts of the same invoice.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_repeated: bool,
 }
 
 /// The totals of all invoices in one currency.

@@ -39,6 +39,9 @@ pub struct InvoicePage {
     pub buyer: Buyer,
     /// The project; none if the invoice is for all projects of the account.
     pub project: Option<Project>,
+    /// The file with the days and resources of the project, beside this page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_report: Option<String>,
     /// The lines in the order of their numbers. The page has a heading at each change of project or service.
     pub lines: Vec<InvoiceLine>,
     pub line_total: String,
@@ -170,6 +173,8 @@ pub struct InvoiceLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factored_price: Option<FactoredPrice>,
     pub net_amount: String,
+    /// The taxes of the line, which the page shows if other lines have other ones.
+    pub taxes: Vec<LineTax>,
     /// The one-off charge of the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_off: Option<OneOff>,
@@ -239,17 +244,17 @@ pub struct AllowanceLine {
     pub description: String,
     pub percent: Option<String>,
     /// The taxes of the amount, which the page shows if other amounts have other taxes.
-    pub taxes: Vec<AllowanceTax>,
+    pub taxes: Vec<LineTax>,
     pub amount: String,
 }
 
-/// A tax of a discount or a credit.
+/// A tax of a line, a discount or a credit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct AllowanceTax {
+pub struct LineTax {
     pub name: String,
-    /// The tax category (BT-95): S, Z, E, AE, G or O.
+    /// The tax category (BT-95, BT-151): S, Z, E, AE, G or O.
     pub category: String,
-    /// The rate in percent (BT-96).
+    /// The rate in percent (BT-96, BT-152).
     pub rate: String,
 }
 

@@ -42,8 +42,8 @@ pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
 };
 pub use invoice::{
-    AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, FactoredPrice, InvoiceLine, InvoicePage,
-    Issued, LineBy, LineCorrection, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument,
+    AllowanceLine, Buyer, DataNote, DocumentKind, Exchange, FactoredPrice, InvoiceLine, InvoicePage, Issued, LineBy,
+    LineCorrection, LineTax, OneOff, PrecedingDocument, Prepaid, PriceExchange, Project, ReplacedDocument,
     TaxBreakdown,
 };
 pub use month_end::{

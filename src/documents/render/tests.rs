@@ -28,6 +28,7 @@ pub(crate) fn line(number: u32, quantity: &str, unit_price: &str, net_amount: &s
         unit_price_per: None,
         factored_price: None,
         net_amount: net_amount.to_owned(),
+        taxes: Vec::new(),
         one_off: None,
         correction: None,
     }
@@ -93,6 +94,7 @@ pub(crate) fn invoice() -> InvoicePage {
         prepayments: Vec::new(),
         exchange: None,
         price_exchanges: Vec::new(),
+        usage_report: Some("usage-p-1.html".to_owned()),
         lines: vec![line(1, "745", "0.000137", "0.10"), volume, traffic],
         tax_breakdown: vec![TaxBreakdown {
             name: "VAT".to_owned(),
@@ -211,6 +213,7 @@ pub(crate) fn index() -> IndexPage {
                     total_without_tax: "1008.24".to_owned(),
                     total_tax: "191.57".to_owned(),
                     total_with_tax: "1199.81".to_owned(),
+                    is_repeated: false,
                 }),
                 other_documents: vec![InvoiceLink {
                     number: "CN-2026-00004".to_owned(),
@@ -616,6 +619,33 @@ fn late_usage_is_additional_to_the_earlier_invoice() {
         assert!(!html.contains(late), "{language}: a negative line is not additional");
         page.lines[0].net_amount = "0.10".to_owned();
     }
+}
+
+/// A line shows its taxes only if other lines of the document have other ones.
+#[test]
+fn lines_show_their_taxes_if_the_document_has_several() {
+    let mut page = invoice();
+    page.tax_breakdown.truncate(1);
+    let tax = |rate: &str| LineTax { name: "USt".to_owned(), category: "S".to_owned(), rate: rate.to_owned() };
+    page.lines.iter_mut().for_each(|line| line.taxes = vec![tax("19")]);
+    let of_line = "<bdi>USt</bdi> 7&nbsp;%";
+    assert!(!pages("en").render_invoice(&page).unwrap().contains("<bdi>USt</bdi> 19&nbsp;%"));
+    page.tax_breakdown.push(TaxBreakdown { rate: "7".to_owned(), ..page.tax_breakdown[0].clone() });
+    page.lines[1].taxes = vec![tax("7")];
+    let html = pages("en").render_invoice(&page).unwrap();
+    assert_eq!(
+        (html.matches(of_line).count(), html.matches("<bdi>USt</bdi> 19&nbsp;%").count()),
+        (1, page.lines.len() - 1)
+    );
+}
+
+/// The invoice names the report with its days. A credit note has the days of the cancelled invoice.
+#[test]
+fn an_invoice_names_its_usage_report_and_a_credit_note_does_not() {
+    let link = "href=\"./usage-p-1.html\"";
+    assert!(pages("de").render_invoice(&invoice()).unwrap().contains(link));
+    let credit_note = InvoicePage { document_kind: DocumentKind::CreditNote, ..invoice() };
+    assert!(!pages("de").render_invoice(&credit_note).unwrap().contains(link));
 }
 
 /// Under reverse charge the invoice states in plain words who pays the tax. A credit note does not.
