@@ -246,7 +246,7 @@ fn main() {
     let measures: Measures = rules.meters.iter().map(|meter| (meter.name.clone(), measure(meter))).collect();
     let measures = Arc::new(measures);
     let day = Day { number: 20_727, start: DAY_START, end: DAY_START + 86_400_000_000 };
-    let validity = Validity { known_until: day.end, horizon: 86_400_000_000 };
+    let validity = Validity { observed_until: day.end, horizon: 86_400_000_000 };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let session = Session::new(None).unwrap().on_one_thread().unwrap();
     let plan = || timed(|| runtime.block_on(DayPlans::new(&session, day, validity, false)).unwrap());

@@ -140,7 +140,7 @@ async fn keep_events(transaction: &mut Transaction, files: impl Iterator<Item = 
         let mut events = Vec::new();
         for batch in transaction.lake.read_data(file).await? {
             let is_event = rows::each(std::slice::from_ref(&batch)).map(|row| {
-                let evidence = Evidence::from_digest(row.flag("is_state")?, row.flag("assumed")?, 0);
+                let evidence = Evidence::from_digest(row.flag("is_state")?, row.flag("is_backfilled")?, 0);
                 Ok(Some(evidence.is_event(row.id("record_digest")?)))
             });
             let is_event: BooleanArray = is_event.collect::<Result<_, Error>>()?;

@@ -24,7 +24,7 @@ const DAY: i32 = 20_751;
 const DAY_START: i64 = DAY as i64 * 24 * HOUR - 2 * HOUR;
 const DAY_END: i64 = DAY_START + 25 * HOUR;
 /// An instant within the last hours of the day, so that some states end before the day does.
-const KNOWN_UNTIL: i64 = DAY_END - 5 * HOUR;
+const OBSERVED_UNTIL: i64 = DAY_END - 5 * HOUR;
 /// The timeout of a meter without a timeout. Its sum with any instant does not overflow.
 const NO_TIMEOUT: i64 = i64::MAX / 4;
 
@@ -99,7 +99,7 @@ async fn by_product(measure: &Measure, rows: &[Row]) -> [Vec<ArrayRef>; 2] {
     session.register("metering/described_sample", vec![described_samples(measure, rows)]).unwrap();
     session.register("metering/kept_window", Vec::new()).unwrap();
     let day = Parameters::none().bigint("day_start", DAY_START).bigint("day_end", DAY_END);
-    session.materialize("metering/stream_day", day.bigint("known_until", KNOWN_UNTIL)).await.unwrap();
+    session.materialize("metering/stream_day", day.bigint("observed_until", OBSERVED_UNTIL)).await.unwrap();
     let usage = session.run("metering/metered_usage", Parameters::none().date("charge_date", DAY)).await.unwrap();
     let parameters = Parameters::none().bigint("day_end", DAY_END).bigint("horizon", HORIZON);
     let states = session.run("metering/stream_state", parameters).await.unwrap();
@@ -127,7 +127,7 @@ impl Model<'_> {
             ("$day_end", DAY_END.to_string()),
             ("$window", self.measure.window.to_string()),
             ("$max_gap", self.measure.max_gap.to_string()),
-            ("$known_until", KNOWN_UNTIL.to_string()),
+            ("$observed_until", OBSERVED_UNTIL.to_string()),
             ("$state_timeout", self.measure.state_timeout.unwrap_or(NO_TIMEOUT).to_string()),
             ("$record_minimum", record.minimum.to_string()),
             ("$record_multiple", record.multiple_of.to_string()),
@@ -262,7 +262,7 @@ async fn failure(rows: &[Row]) -> String {
     let samples = described_samples(&measure, rows);
     session.register_rows("described_sample", samples.schema(), vec![samples]).unwrap();
     let day = Parameters::none().bigint("day_start", DAY_START).bigint("day_end", DAY_END);
-    let error = session.run("metering/stream_day", day.bigint("known_until", KNOWN_UNTIL)).await.unwrap_err();
+    let error = session.run("metering/stream_day", day.bigint("observed_until", OBSERVED_UNTIL)).await.unwrap_err();
     let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

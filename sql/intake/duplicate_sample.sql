@@ -9,7 +9,7 @@
 --         created             BOOLEAN not null
 --         deleted             BOOLEAN not null
 --         is_state            BOOLEAN not null
---         assumed             BOOLEAN not null
+--         is_backfilled       BOOLEAN not null
 --         record_digest       BIGINT UNSIGNED not null
 --         input_file_id       BIGINT UNSIGNED not null
 --

@@ -1,6 +1,6 @@
 -- retracted_file: a file whose samples were retracted. The file is not read again.
 --
--- grain   input_file_id, log_entry
+-- grain   input_file_id, commit_number
 -- by      src/intake/retraction.rs
 -- writes  input_file_id  BIGINT UNSIGNED not null
 --         url            TEXT not null
@@ -9,4 +9,4 @@
 --         modified_at    TIMESTAMP         the same content with another time is a new delivery, which is read; null if
 --                                          a server delivered the content
 --         reason         TEXT not null
---         log_entry      BIGINT not null   commit from which on the file does not count
+--         commit_number  BIGINT not null   commit from which the file no longer counts

@@ -1,6 +1,6 @@
 -- retracted_record: a single record that was retracted. Its deliveries do not count.
 --
--- grain   stream_id, measured_at, record_digest, reported_series_id, quantity, log_entry
+-- grain   stream_id, measured_at, record_digest, reported_series_id, quantity, commit_number
 -- by      src/intake/retraction.rs
 -- writes  stream_id           BIGINT UNSIGNED not null
 --         measured_at         TIMESTAMP                  null for an event, which is the same at every time
@@ -8,6 +8,6 @@
 --         reported_series_id  BIGINT UNSIGNED            null if the record has an id
 --         quantity            DECIMAL(28,9)              null if the record has an id
 --         reason              TEXT not null
---         log_entry           BIGINT not null            commit from which on the record does not count
+--         commit_number       BIGINT not null            commit from which the record no longer counts
 --
 -- A record without an id is retracted with its series and quantity. Other values at its instant are a corrected record.

@@ -12,7 +12,7 @@
 --         deleted             BOOLEAN not null           the resource does not exist from this instant on
 --         is_state            BOOLEAN not null           reported state: valid until the next event, independent of
 --                                                        max_gap
---         assumed             BOOLEAN not null           backfilled: its attributes are from a later message and count
+--         is_backfilled       BOOLEAN not null           backfilled: its attributes are from a later message and count
 --                                                        only if no other sample has them
 --         record_digest       BIGINT UNSIGNED not null   identity within the instant, see below
 --         input_file_id       BIGINT UNSIGNED not null

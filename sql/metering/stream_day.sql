@@ -5,7 +5,7 @@
 -- calls   last_reading, metered_windows
 -- params  $day_start    BIGINT   microseconds UTC
 --         $day_end      BIGINT   microseconds UTC
---         $known_until  BIGINT   microseconds UTC: no state is known later than this
+--         $observed_until  BIGINT   microseconds UTC: no state is known later than this
 -- writes  stream_id         BIGINT UNSIGNED not null
 --         windows           WINDOWS not null    list of structs with the columns of metered_usage, without the date
 --         last_measured_at  TIMESTAMP not null
@@ -20,13 +20,13 @@
 -- the date; the last window ends with the date.
 --
 -- A sampled value is valid until the next sample, at most for max_gap. A state is valid until the next event, at most
--- for state_timeout, and not longer than known_until. A deletion ends it.
+-- for state_timeout, and not longer than observed_until. A deletion ends it.
 WITH metered AS (
   SELECT stream_id,
          metered_windows(
            measured_at, quantity, series_id, created, deleted, is_state, carried_forward,
            aggregation, window_length, max_gap, state_timeout, record_minimum, record_multiple,
-           CAST($day_start AS BIGINT), CAST($day_end AS BIGINT), CAST($known_until AS BIGINT)
+           CAST($day_start AS BIGINT), CAST($day_end AS BIGINT), CAST($observed_until AS BIGINT)
            ORDER BY measured_at
          ) AS windows,
          last_reading(measured_at, quantity, series_id, deleted, is_state ORDER BY measured_at) AS reading

@@ -47,7 +47,7 @@ tier_running AS (
   JOIN tier_cost ON tier_cost.priced_number = pool_usage.priced_number
    AND tier_cost.charge_date = pool_usage.charge_date
 ),
-tier_held AS (
+tier_limited AS (
   SELECT *, LEAST(cost_after, CAST(max_amount AS DECIMAL(38,18))) - cost_after AS excess_after
   FROM tier_running
 ),
@@ -57,7 +57,7 @@ tier_growth AS (
            PARTITION BY pool_number, pool_instance, tier_number
            ORDER BY charge_date, segment_start, usage_order, priced_number
          ), CAST(0 AS DECIMAL(38,18))) AS excess
-  FROM tier_held
+  FROM tier_limited
 ),
 tier_excess AS (
   SELECT priced_number, charge_date, CAST(SUM(CAST(excess AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS excess
@@ -100,7 +100,7 @@ capped AS (
               ELSE CAST(cost_after + tier_excess_after AS DECIMAL(38,18)) END AS capped_after
   FROM costed
 ),
-held AS (
+limited AS (
   SELECT *, LEAST(capped_after, COALESCE(CAST(maximum AS DECIMAL(38,18)), capped_after)) - cost_after AS excess_after
   FROM capped
 ),
@@ -121,7 +121,7 @@ ended AS (
            PARTITION BY pool_number, pool_instance
            ORDER BY charge_date DESC, segment_start DESC, usage_order DESC, priced_number DESC
          ) AS from_the_end
-  FROM held
+  FROM limited
 ),
 topped AS (
   SELECT *,

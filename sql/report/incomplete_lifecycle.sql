@@ -21,7 +21,7 @@ WITH life AS (
   SELECT stream_id,
          MIN(measured_at) FILTER (WHERE deleted AND is_state) AS gone_at,
          MIN(measured_at) FILTER (WHERE NOT deleted) AS there_at,
-         MIN(measured_at) FILTER (WHERE NOT assumed) AS message_sent_at
+         MIN(measured_at) FILTER (WHERE NOT is_backfilled) AS message_sent_at
   FROM sample
   GROUP BY stream_id
 ),

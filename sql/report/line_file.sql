@@ -1,7 +1,7 @@
 -- line_file: a file with samples of one invoice line.
 --
 -- grain   url, sha256
--- reads   line_usage, sample, withdrawn_sample, input_file
+-- reads   line_usage, sample, retracted_sample, input_file
 -- writes  url                TEXT not null
 --         sha256             TEXT not null
 --         sample_count       BIGINT not null
@@ -17,18 +17,18 @@ WITH used AS (
 counted AS (
   SELECT sample.input_file_id, sample.stream_id, sample.measured_at
   FROM sample
-  LEFT JOIN withdrawn_sample
-    ON withdrawn_sample.stream_id = sample.stream_id
-    AND withdrawn_sample.measured_at = sample.measured_at
-    AND withdrawn_sample.record_digest = sample.record_digest
-  WHERE withdrawn_sample.stream_id IS NULL
+  LEFT JOIN retracted_sample
+    ON retracted_sample.stream_id = sample.stream_id
+    AND retracted_sample.measured_at = sample.measured_at
+    AND retracted_sample.record_digest = sample.record_digest
+  WHERE retracted_sample.stream_id IS NULL
   UNION ALL
-  SELECT withdrawn.input_file_id, withdrawn.stream_id, withdrawn.measured_at
+  SELECT retracted.input_file_id, retracted.stream_id, retracted.measured_at
   FROM (
     -- A file that is delivered again after its retraction can be retracted again.
     SELECT DISTINCT input_file_id, stream_id, measured_at, record_digest
-    FROM withdrawn_sample
-  ) AS withdrawn
+    FROM retracted_sample
+  ) AS retracted
 )
 SELECT input_file.url,
        input_file.sha256,

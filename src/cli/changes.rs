@@ -14,10 +14,10 @@ pub(super) fn print_changes(context: &Context, changes: &[Change]) {
             let project = change.project_id.clone().unwrap_or_default();
             let amount = format!("{} {}", change.net_amount, change.currency);
             let reason = change.reason.replace('_', " ");
-            vec![change.account_id.clone(), project, amount, reason, change.goes_on.clone()]
+            vec![change.account_id.clone(), project, amount, reason, change.billed_as.clone()]
         })
         .collect();
     context.printer.line("Corrections, without tax:");
-    context.printer.table(&["account", "project", "amount", "reason", "billed on"], &rows, &[2]);
+    context.printer.table(&["account", "project", "amount", "reason", "billed as"], &rows, &[2]);
     context.printer.line("");
 }

@@ -112,8 +112,8 @@ async fn retracted_days(
 ) -> Result<BTreeSet<(u64, DayNumber)>, Error> {
     let mut calendar = context.calendar();
     let mut days = BTreeSet::new();
-    for row in rows::each(&transaction.read("withdrawn_sample", |_| true).await?) {
-        if row.number("log_entry")?.unsigned_abs() > since {
+    for row in rows::each(&transaction.read("retracted_sample", |_| true).await?) {
+        if row.number("commit_number")?.unsigned_abs() > since {
             days.insert((row.id("stream_id")?, calendar.day_of(row.instant("measured_at")?)));
         }
     }

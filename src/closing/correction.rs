@@ -295,7 +295,7 @@ pub(super) async fn difference_without(
             net_amount: due.net.to_text(due.places),
             currency: due.currency,
             reason: reason.to_owned(),
-            goes_on: match (is_carried_forward, is_decrease) {
+            billed_as: match (is_carried_forward, is_decrease) {
                 (true, _) => "next invoice",
                 (false, true) => "credit note",
                 (false, false) => "invoice",

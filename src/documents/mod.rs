@@ -93,7 +93,7 @@ pub async fn stage(
     context.options.progress.begin("Rendering documents", sheets.len() as u64);
     for sheet in sheets {
         let path = format!("{directory}/{}", sheet.name);
-        let unchanged = before.get(&sheet.name).filter(|document| document.drawn_from == sheet.source_digest);
+        let unchanged = before.get(&sheet.name).filter(|document| document.source_digest == sheet.source_digest);
         let unchanged = unchanged.filter(|_| pages_to_render != Documents::All);
         let document = write_document(&transaction.lake, sheet, path, unchanged, &mut pages).await?;
         transaction.documents.push(document);
@@ -139,7 +139,7 @@ async fn write_document(
         _ => {
             let rendered = sheet.content.render(pages)?;
             let sha256 = rendered.write(lake, &path).await?;
-            DocumentFile { path, drawn_from: sheet.source_digest, sha256 }
+            DocumentFile { path, source_digest: sheet.source_digest, sha256 }
         }
     })
 }
@@ -170,7 +170,7 @@ async fn earlier_documents(
         let is_kept = is_kept(&name) && !month_end::is_last(&name);
         if is_kept && !rendered.iter().any(|sheet| sheet.name == name) {
             let bytes = lake.read(&document.path).await?.to_vec();
-            earlier.push(Sheet { name, source_digest: document.drawn_from.clone(), content: Content::Ready(bytes) });
+            earlier.push(Sheet { name, source_digest: document.source_digest.clone(), content: Content::Ready(bytes) });
         }
     }
     Ok(earlier)

@@ -90,7 +90,7 @@ pub enum ClosingError {
     #[error("`{number}` is a final invoice of {period}, which is still open: close {period}, then cancel the invoice")]
     CancelInOpenPeriod { number: String, period: String },
     #[error(
-        "nothing is left to invoice in place of `{number}`: its usage was withdrawn, or it is below the minimum \
+        "nothing is left to invoice in place of `{number}`: its usage was retracted, or it is below the minimum \
          invoice amount; add --without-reissue"
     )]
     NothingToReissue { number: String },

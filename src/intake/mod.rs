@@ -552,7 +552,7 @@ async fn write_outcome(
     transaction.totals = [
         ("files", summary.files_read),
         ("read", summary.records_read),
-        ("facts", total(|counts| counts.samples)),
+        ("samples", total(|counts| counts.samples)),
         ("accepted", summary.samples_accepted),
         ("duplicate", summary.samples_duplicate),
         ("rejected", summary.records_rejected),

@@ -1,4 +1,4 @@
-//! Retraction of a file or of a single record: removes its samples and lists them in `withdrawn_sample`.
+//! Retraction of a file or of a single record: removes its samples and lists them in `retracted_sample`.
 //!
 //! Another delivery of a removed sample takes its place, so the usage equals that of the files that are not retracted.
 //! A retracted file is not read again while it is still at its source, but a later delivery of its content is. A
@@ -114,8 +114,8 @@ pub async fn retract(
             (subject.to_string(), changes)
         }
     };
-    let rows = withdrawn_rows(transaction, &catalog, &changes.removed)?;
-    transaction.append("intake/withdrawn_sample", "all", 0, &[rows]).await?;
+    let rows = retracted_rows(transaction, &catalog, &changes.removed)?;
+    transaction.append("intake/retracted_sample", "all", 0, &[rows]).await?;
     write_counts(transaction, &changes).await?;
     let promoted: HashSet<Identity> = changes.promoted.iter().map(Sample::identity).collect();
     let delivered_by_others = changes.removed.iter().filter(|sample| promoted.contains(&sample.identity())).count();
@@ -155,8 +155,8 @@ pub async fn replace(
         Err(Error::Intake(IntakeError::DeliveryExpired { .. })) => return Ok(Replaced::default()),
         changes => changes?,
     };
-    let rows = withdrawn_rows(transaction, catalog, &changes.removed)?;
-    transaction.append("intake/withdrawn_sample", "all", 0, &[rows]).await?;
+    let rows = retracted_rows(transaction, catalog, &changes.removed)?;
+    transaction.append("intake/retracted_sample", "all", 0, &[rows]).await?;
     write_counts(transaction, &changes).await?;
     let rejections = changes.ended_rejections.len() as u64;
     Ok(Replaced { touched: changes.touched, rejections })
@@ -344,7 +344,7 @@ async fn settle(
     let window = environment.config.duplicate_window_microseconds();
     let (times, groups) = affected_deliveries(environment, transaction, bucket, removed).await?;
     let counted = removed.iter().filter(|(place, _)| *place == Place::Sample).map(|(_, sample)| *sample);
-    let withdrawn: HashMap<Identity, Sample> = counted.clone().map(|sample| (sample.identity(), sample)).collect();
+    let retracted: HashMap<Identity, Sample> = counted.clone().map(|sample| (sample.identity(), sample)).collect();
     let mut moves: BTreeMap<(DayNumber, Place, Place), HashSet<Delivery>> = BTreeMap::new();
     for (identity, mut group) in groups {
         let day = calendar.day_of(identity.1);
@@ -354,7 +354,7 @@ async fn settle(
             group[index].0 = to;
         };
         let has_earlier = |sample: &Sample| times.has_earlier(sample, window);
-        if let Some(index) = successor(&group, withdrawn.get(&identity), has_earlier) {
+        if let Some(index) = successor(&group, retracted.get(&identity), has_earlier) {
             changes.promoted.push(group[index].1);
             relocate(&mut group, index, Place::Sample);
             changes.touched.insert((day, bucket));
@@ -518,7 +518,7 @@ async fn files(transaction: &Transaction) -> Result<Vec<File>, Error> {
     Ok(files)
 }
 
-fn withdrawn_rows(transaction: &Transaction, catalog: &Catalog, removed: &[Sample]) -> Result<RecordBatch, Error> {
+fn retracted_rows(transaction: &Transaction, catalog: &Catalog, removed: &[Sample]) -> Result<RecordBatch, Error> {
     let mut samples = Vec::new();
     for sample in removed {
         let stream = catalog
@@ -541,7 +541,7 @@ fn withdrawn_rows(transaction: &Transaction, catalog: &Catalog, removed: &[Sampl
         Arc::new(rows::decimals(samples.iter().map(|row| Some(row.3)), 28, 9)?),
         Arc::new(Int64Array::from_iter_values(samples.iter().map(|_| commit))),
     ];
-    rows::batch(statement("intake/withdrawn_sample")?, columns)
+    rows::batch(statement("intake/retracted_sample")?, columns)
 }
 
 /// The rows of `retracted_record` for the deliveries of a record.

@@ -60,7 +60,7 @@ pub fn samples_of(batches: &[RecordBatch]) -> Result<Vec<Sample>, Error> {
         let created: &BooleanArray = rows::column(batch, "created")?;
         let deleted: &BooleanArray = rows::column(batch, "deleted")?;
         let is_state: &BooleanArray = rows::column(batch, "is_state")?;
-        let assumed: &BooleanArray = rows::column(batch, "assumed")?;
+        let is_backfilled: &BooleanArray = rows::column(batch, "is_backfilled")?;
         let digests: &UInt64Array = rows::column(batch, "record_digest")?;
         let files: &UInt64Array = rows::column(batch, "input_file_id")?;
         samples.extend((0..batch.num_rows()).map(|row| {
@@ -75,7 +75,7 @@ pub fn samples_of(batches: &[RecordBatch]) -> Result<Vec<Sample>, Error> {
                 line: 0,
                 created: created.value(row),
                 deleted: deleted.value(row),
-                evidence: Evidence::from_digest(is_state.value(row), assumed.value(row), record_digest),
+                evidence: Evidence::from_digest(is_state.value(row), is_backfilled.value(row), record_digest),
             }
         }));
     }

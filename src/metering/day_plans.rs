@@ -28,7 +28,7 @@ pub struct Day {
 #[derive(Clone, Copy, Debug)]
 pub struct Validity {
     /// The instant up to which states are carried forward. Later events are not available yet.
-    pub known_until: i64,
+    pub observed_until: i64,
     /// The microseconds for which a stream without samples is carried forward, if its value is not a state.
     pub horizon: i64,
 }
@@ -67,7 +67,7 @@ impl DayPlans {
         let stream_day = Parameters::none()
             .bigint("day_start", day.start)
             .bigint("day_end", day.end)
-            .bigint("known_until", validity.known_until);
+            .bigint("observed_until", validity.observed_until);
         let stream_state = Parameters::none().bigint("day_end", day.end).bigint("horizon", validity.horizon);
         let metered_usage = Parameters::none().date("charge_date", day.number);
         Ok(Self {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     const DAY: Day = Day { number: 20_727, start: 20_727 * 86_400_000_000, end: 20_728 * 86_400_000_000 };
-    const VALIDITY: Validity = Validity { known_until: DAY.end, horizon: 86_400_000_000 };
+    const VALIDITY: Validity = Validity { observed_until: DAY.end, horizon: 86_400_000_000 };
 
     async fn plans(has_kept_windows: bool) -> [String; 4] {
         let session = Session::new(None).unwrap().on_one_thread().unwrap();

@@ -62,10 +62,10 @@ async fn meter(
     if meters_changed {
         arrived.touched.extend(all_metered(transaction));
     }
-    let known_until = known_until(environment);
+    let observed_until = observed_until(environment);
     if restated.is_none() {
         let mut calendar = environment.calendar();
-        arrived.touched.extend(days_with_open_states(transaction, &mut calendar, known_until).await?);
+        arrived.touched.extend(days_with_open_states(transaction, &mut calendar, observed_until).await?);
     }
     let pending = std::mem::take(&mut arrived.touched);
     environment.options.progress.begin("Metering", pending.len() as u64);
@@ -74,7 +74,7 @@ async fn meter(
         session: transaction.session.on_one_thread()?,
         catalog: Arc::new(Mutex::new(std::mem::take(&mut arrived.catalog))),
         calendar: environment.calendar(),
-        known_until,
+        observed_until,
         meters_changed,
         restated,
         closed_meters: ClosedMeters::new(),
@@ -133,7 +133,7 @@ struct Metering<'a> {
     session: Session,
     catalog: SharedCatalog,
     calendar: Calendar,
-    known_until: i64,
+    observed_until: i64,
     /// Whether meters measure differently from the last run. If they do, equal stream states do not imply equal
     /// quantities.
     meters_changed: bool,
@@ -153,7 +153,7 @@ impl Metering<'_> {
         let (calendar, closed_meters) = (&mut self.calendar, &mut self.closed_meters);
         let day = Day { number, start: calendar.day_start(number), end: calendar.day_start(number + 1) };
         let measures = measures_of(environment, transaction, calendar, number, self.restated, closed_meters).await?;
-        let validity = Validity { known_until: self.known_until, horizon: HORIZON_MICROSECONDS };
+        let validity = Validity { observed_until: self.observed_until, horizon: HORIZON_MICROSECONDS };
         let is_removed = |meter: &str| !measures.contains_key(meter);
         let has_kept_windows = !locked(&self.catalog).series_of(|stream| is_removed(&stream.meter)).is_empty();
         let plans = DayPlans::new(&self.session, day, validity, has_kept_windows).await?;
@@ -194,7 +194,7 @@ impl Metering<'_> {
         // Equal stream states do not imply equal quantities if the meters have changed.
         if state_changed || self.meters_changed {
             let meters = &self.environment.rules.meters;
-            let next = next_day(transaction, meters, &mut self.calendar, day, bucket, self.known_until).await?;
+            let next = next_day(transaction, meters, &mut self.calendar, day, bucket, self.observed_until).await?;
             self.pending.extend(next.map(|day| (day, bucket)));
         }
         Ok(())
@@ -267,7 +267,7 @@ async fn next_day(
     calendar: &mut Calendar,
     day: DayNumber,
     bucket: u32,
-    known_until: i64,
+    observed_until: i64,
 ) -> Result<Option<DayNumber>, Error> {
     let partition = date_of(day).to_string();
     let is_later = |file: &DataFile| file.bucket == bucket && file.partition > partition;
@@ -279,7 +279,7 @@ async fn next_day(
         return Ok(next);
     }
     let day_end = calendar.day_start(day + 1);
-    if day_end < known_until && has_open_states(transaction, &partition, bucket).await? {
+    if day_end < observed_until && has_open_states(transaction, &partition, bucket).await? {
         return Ok(Some(day + 1));
     }
     let is_state =
@@ -300,7 +300,7 @@ async fn next_day(
 }
 
 /// The instant up to which states are carried forward: the start of the current hour.
-fn known_until(environment: &Environment) -> i64 {
+fn observed_until(environment: &Environment) -> i64 {
     const HOUR: i64 = 3_600_000_000;
     let now = environment.options.started_at.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
     now.div_euclid(HOUR) * HOUR
@@ -331,7 +331,7 @@ async fn has_open_states(transaction: &Transaction, partition: &str, bucket: u32
 async fn days_with_open_states(
     transaction: &Transaction,
     calendar: &mut Calendar,
-    known_until: i64,
+    observed_until: i64,
 ) -> Result<Vec<(DayNumber, u32)>, Error> {
     let mut last: BTreeMap<u32, String> = BTreeMap::new();
     for file in transaction.files("stream_state") {
@@ -341,8 +341,8 @@ async fn days_with_open_states(
     let mut dates = Vec::new();
     for (bucket, partition) in last {
         let Some(date) = partition.parse().ok().map(day_number) else { continue };
-        if calendar.day_start(date) < known_until && has_open_states(transaction, &partition, bucket).await? {
-            dates.extend((date..=calendar.day_of(known_until - 1)).map(|day| (day, bucket)));
+        if calendar.day_start(date) < observed_until && has_open_states(transaction, &partition, bucket).await? {
+            dates.extend((date..=calendar.day_of(observed_until - 1)).map(|day| (day, bucket)));
         }
     }
     Ok(dates)

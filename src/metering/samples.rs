@@ -46,7 +46,7 @@ impl Samples {
     pub(super) fn open(files: &[StoredData]) -> Result<Self, Error> {
         let mut with_digests = files.len() > 1;
         for file in files {
-            with_digests |= !(file.is_never_true("is_state")? && file.is_never_true("assumed")?);
+            with_digests |= !(file.is_never_true("is_state")? && file.is_never_true("is_backfilled")?);
         }
         let files = files.iter().map(|file| File::open(file, with_digests)).collect::<Result<_, _>>()?;
         Ok(Self { files, digests: Vec::new() })
@@ -159,7 +159,7 @@ impl Columns {
             created: rows::column::<BooleanArray>(batch, "created").ok().cloned(),
             deleted: rows::column::<BooleanArray>(batch, "deleted").ok().cloned(),
             is_state: rows::column::<BooleanArray>(batch, "is_state").ok().cloned(),
-            backfilled: rows::column::<BooleanArray>(batch, "assumed").ok().cloned(),
+            backfilled: rows::column::<BooleanArray>(batch, "is_backfilled").ok().cloned(),
             record_digest: rows::column::<UInt64Array>(batch, "record_digest").ok().cloned(),
         })
     }
@@ -168,7 +168,7 @@ impl Columns {
 impl File {
     fn open(file: &StoredData, with_digests: bool) -> Result<Self, Error> {
         let mut columns = vec!["stream_id", "reported_series_id", "measured_at", "quantity"];
-        for flag in ["created", "deleted", "is_state", "assumed"] {
+        for flag in ["created", "deleted", "is_state", "is_backfilled"] {
             if !file.is_never_true(flag)? {
                 columns.push(flag);
             }

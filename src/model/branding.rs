@@ -17,9 +17,9 @@ pub struct Branding {
     pub templates: BTreeMap<String, String>,
 }
 
-// The names of the logo and templates among the committed inputs. No file name begins with `look:`.
-const COMMITTED_LOGO: &str = "look:logo";
-const COMMITTED_TEMPLATE: &str = "look:templates/";
+// The names of the logo and templates among the committed inputs. No file name begins with `branding:`.
+const COMMITTED_LOGO: &str = "branding:logo";
+const COMMITTED_TEMPLATE: &str = "branding:templates/";
 
 impl Branding {
     /// The logo and templates as committed inputs: name and text.

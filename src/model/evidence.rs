@@ -1,9 +1,9 @@
-//! The evidence for facts about resources, which determines how reliable a fact is and how long the fact is valid.
+//! The evidence for samples, which determines how reliable a sample is and how long it is valid.
 
-/// The evidence for a fact about a resource.
+/// The evidence for a sample.
 ///
 /// The derived order is the order of the variants, and then of `message_sent_at`. `message_sent_at` (microseconds UTC)
-/// is the time of the message that implies the fact. If several messages imply a state for the same instant, the
+/// is the time of the message that implies the sample. If several messages imply a state for the same instant, the
 /// earliest message wins, because it was sent closest to that instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
@@ -13,16 +13,16 @@ pub enum Evidence {
     /// A state that an event reported. It is valid until the next event.
     Reported,
     /// A state that a later message implies. It is valid until the next event. The message contains the start of the
-    /// state. Other attributes describe the time of the message, so they do not contradict earlier facts.
+    /// state. Other attributes describe the time of the message, so they do not contradict earlier samples.
     Inferred { message_sent_at: i64 },
     /// A state as in [`Self::Inferred`], but for a time at which the state may have been different. It applies only if
     /// there is no other evidence.
     Backfilled { message_sent_at: i64 },
 }
 
-// For a record without an id, `record_digest` distinguishes the facts of one instant. The order is: sample, backfilled
-// state, inferred state, reported state, deletion. Inferred states of one instant are ordered from the latest message
-// to the earliest, so that the last state is valid.
+// For a record without an id, `record_digest` distinguishes the samples of one instant. The order is: sampled,
+// backfilled, inferred, reported, deletion. Inferred states of one instant are ordered from the latest message to the
+// earliest, so that the last state is valid.
 const BACKFILLED_DIGEST: u64 = 1 << 60;
 const INFERRED_DIGEST: u64 = 2 << 60;
 const REPORTED_DIGEST: u64 = 3 << 60;
@@ -38,7 +38,7 @@ const ONE_OF_INSTANT_DIGEST: u64 = 4 << 60;
 const END_OF_TIME: u64 = 1 << 53;
 
 impl Evidence {
-    /// The digest of a fact without a record id.
+    /// The digest of a sample without a record id.
     pub fn digest(self, deleted: bool) -> u64 {
         let time_to_end = |message_sent_at: i64| END_OF_TIME - message_sent_at.unsigned_abs().min(END_OF_TIME);
         match self {
@@ -50,8 +50,8 @@ impl Evidence {
         }
     }
 
-    /// The digest of a fact with a record id; `digest` is the digest of the id. Zero is reserved for samples without an
-    /// id.
+    /// The digest of a sample with a record id; `digest` is the digest of the id. Zero is reserved for samples without
+    /// an id.
     pub fn record_id_digest(self, digest: u64) -> u64 {
         if self == Self::Sampled { (digest & !EVENT_DIGEST).max(1) } else { digest | RECORD_ID_DIGEST }
     }
@@ -68,7 +68,7 @@ impl Evidence {
         self == Self::Sampled && digest & EVENT_DIGEST != 0
     }
 
-    /// Whether a digest identifies a fact by the id of its record.
+    /// Whether a digest identifies a sample by the id of its record.
     pub fn has_record_id(self, digest: u64) -> bool {
         match self {
             Self::Sampled => digest != 0,
@@ -77,12 +77,12 @@ impl Evidence {
         }
     }
 
-    /// The position of a fact among the facts of its instant. The last fact is valid.
+    /// The position of a sample among the samples of its instant. The last sample is valid.
     pub fn precedence(self, digest: u64) -> u64 {
         if self == Self::Sampled { self.identity(digest) } else { digest }
     }
 
-    /// The evidence of a stored fact, from its columns and its digest.
+    /// The evidence of a stored sample, from its columns and its digest.
     pub fn from_digest(is_state: bool, is_backfilled: bool, digest: u64) -> Self {
         let message_sent_at = |from: u64| END_OF_TIME.saturating_sub(digest.saturating_sub(from)) as i64;
         match (is_state, is_backfilled) {
@@ -95,13 +95,13 @@ impl Evidence {
         }
     }
 
-    /// Whether the fact follows from a message of a later time.
+    /// Whether the sample follows from a message of a later time.
     pub const fn is_inferred(self) -> bool {
         matches!(self, Self::Inferred { .. } | Self::Backfilled { .. })
     }
 
-    /// The identity of a fact within its instant. All inferred states of an instant are one fact, and so are all events
-    /// of a meter that is not additive.
+    /// The identity of a sample within its instant. All inferred states of an instant are one sample, and so are
+    /// all events of a meter that is not additive.
     pub fn identity(self, digest: u64) -> u64 {
         const OF_INSTANT: u64 = EVENT_DIGEST | ONE_OF_INSTANT_DIGEST;
         match self {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn digests_of_one_instant_are_in_the_order_of_precedence() {
         let (early, late) = (1_790_812_800_000_000, 1_790_812_800_000_001);
-        let facts = [
+        let samples = [
             (Evidence::Sampled, false),
             (Evidence::Backfilled { message_sent_at: late }, false),
             (Evidence::Backfilled { message_sent_at: early }, false),
@@ -155,9 +155,9 @@ mod tests {
             (Evidence::Reported, false),
             (Evidence::Reported, true),
         ];
-        let digests: Vec<u64> = facts.iter().map(|(evidence, deleted)| evidence.digest(*deleted)).collect();
+        let digests: Vec<u64> = samples.iter().map(|(evidence, deleted)| evidence.digest(*deleted)).collect();
         assert!(digests.is_sorted_by(|left, right| left < right), "{digests:?}");
-        for ((evidence, _), digest) in facts.into_iter().zip(digests) {
+        for ((evidence, _), digest) in samples.into_iter().zip(digests) {
             let is_backfilled = matches!(evidence, Evidence::Backfilled { .. });
             let is_state = evidence != Evidence::Sampled;
             assert_eq!(Evidence::from_digest(is_state, is_backfilled, digest), evidence);

@@ -231,7 +231,7 @@ pub struct Change {
     /// The reason: `late_usage`, `changed_record`, `late_and_changed` or `changed_rule`.
     pub reason: String,
     /// The document that contains the difference: `next invoice`, `invoice` or `credit note`.
-    pub goes_on: String,
+    pub billed_as: String,
 }
 
 /// The summary of a cancellation.

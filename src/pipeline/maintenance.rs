@@ -28,11 +28,11 @@ pub async fn retract(
     again_after_a_conflict(async || {
         let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
         let mut transaction = Transaction::open(&environment).await?;
-        let (mut arrived, withdrawn) = retraction::retract(&environment, &mut transaction, subject, reason).await?;
+        let (mut arrived, retracted) = retraction::retract(&environment, &mut transaction, subject, reason).await?;
         metering::meter_changed_days(&environment, &mut transaction, &mut arrived).await?;
-        transaction.remarks.push(format!("retracted {}: {reason}", withdrawn.retracted));
+        transaction.remarks.push(format!("retracted {}: {reason}", retracted.retracted));
         let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
-        Ok(Retracted { commit: commit.map(|commit| commit.sequence), ..withdrawn })
+        Ok(Retracted { commit: commit.map(|commit| commit.sequence), ..retracted })
     })
     .await
 }

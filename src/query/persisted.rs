@@ -18,7 +18,7 @@ const PERSISTED: [&str; 39] = [
     "intake/watermark",
     "intake/retracted_file",
     "intake/retracted_record",
-    "intake/withdrawn_sample",
+    "intake/retracted_sample",
     "metering/metered_usage",
     "metering/metered_day",
     "metering/stream_state",

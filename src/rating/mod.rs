@@ -47,7 +47,7 @@ const LATER_STAGE_RELATIONS: [&str; 5] =
 /// The checks of an account batch.
 const BATCH_CHECKS: [&str; 4] = [
     "rating/checks/every_usage_is_rated_or_listed",
-    "rating/checks/pools_hold_all_usage",
+    "rating/checks/pools_contain_all_usage",
     "rating/checks/tier_parts_add_up",
     "rating/checks/list_cost_adds_up",
 ];

@@ -134,7 +134,7 @@ pub struct DataFile {
 pub struct DocumentFile {
     pub path: String,
     /// The digest of the document's inputs. Equal digests mean equal documents.
-    pub drawn_from: String,
+    pub source_digest: String,
     pub sha256: String,
 }
 

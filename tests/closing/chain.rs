@@ -1,4 +1,4 @@
-//! Random sequences of closes, late and withdrawn usage, cancellations, restatements and changes of account and seller.
+//! Random sequences of closes, late and retracted usage, cancellations, restatements and changes of account and seller.
 //! After each sequence, the documents of the month sum to the amount due, the chain of documents and all laws of the
 //! books hold, and every commit can be reproduced.
 
@@ -14,7 +14,7 @@ use crate::test_lake::TestLake;
 enum Step {
     /// Usage of October arrives late: the project and the quantity.
     Deliver(usize, u32),
-    /// A delivered file is withdrawn.
+    /// A delivered file is retracted.
     Retract(prop::sample::Index),
     Close,
     /// The data of the account and of the seller change, and the document of October is cancelled.
@@ -86,7 +86,7 @@ impl Month {
                 let left: Vec<usize> = (0..self.files.len()).filter(|file| self.files[*file].2).collect();
                 if !left.is_empty() {
                     let file = left[index.index(left.len())];
-                    self.lake.retract(&format!("usage/late-{file}.csv"), "withdrawn");
+                    self.lake.retract(&format!("usage/late-{file}.csv"), "retracted");
                     self.files[file].2 = false;
                 }
             }

@@ -75,7 +75,7 @@ fn documents(lake: &TestLake) -> Vec<String> {
 fn drafted_changes(lake: &TestLake) -> Vec<String> {
     let summary = lake.json(&["run", "--period", NOVEMBER]);
     let changes = summary["changes"].as_array().cloned().unwrap_or_default();
-    let columns = ["account_id", "project_id", "net_amount", "reason", "goes_on"];
+    let columns = ["account_id", "project_id", "net_amount", "reason", "billed_as"];
     let texts = |change: &serde_json::Value| columns.map(|name| change[name].as_str().unwrap_or_default().to_owned());
     changes.iter().map(|change| texts(change).join(" ")).collect()
 }
@@ -169,7 +169,7 @@ fn late_usage_after_a_final_invoice_is_charged_once() {
     let expected =
         ["CN-2026-00002 -0.1200 INV-2026-00001 late_usage", "INV-2026-00005 1.0800 INV-2026-00002 late_usage"];
     assert_eq!(issued(&lake)[5..], expected);
-    // Both late deliveries are withdrawn after the close: 8.70 and 2.90 remain.
+    // Both late deliveries are retracted after the close: 8.70 and 2.90 remain.
     lake.retract("late.csv", "measured twice");
     lake.retract("later.csv", "measured twice");
     lake.close(NOVEMBER, "2026-12-04");

@@ -127,7 +127,7 @@ fn a_retracted_record_is_distinguished_from_a_late_one() {
     let expected =
         ["CN-2026-00001 -0.4800 INV-2026-00001 changed_record", "INV-2026-00003 0.3600 INV-2026-00002 late_usage"];
     assert_eq!(issued(&lake)[2..], expected);
-    let rows = lake.rows("withdrawn_sample");
+    let rows = lake.rows("retracted_sample");
     assert_eq!((rows.len(), &*rows[0]["quantity"], &*rows[0]["project_id"]), (1, "30.000000000", "p"));
     lake.close(OCTOBER, "2026-11-06").assert_nothing_due();
     assert_balanced(&lake, &[OCTOBER]);

@@ -111,7 +111,7 @@ fn each_tax_of_a_line_is_rounded_and_shown() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// The table of docs/guides/tax-and-currencies.md, and then the rest is withdrawn:
+/// The table of docs/guides/tax-and-currencies.md, and then the rest is retracted:
 ///
 /// | due | net | GST 5 % | QST 9.975 % |
 /// | --- | --- | --- | --- |

@@ -46,7 +46,7 @@ fn deliver(lake: &TestLake, kind: &str) {
 }
 
 /// Withdraws the files one after the other, each with its own close.
-fn withdraw_one_by_one(lake: &TestLake, kinds: &[&str], issue_date: &str) {
+fn retract_one_by_one(lake: &TestLake, kinds: &[&str], issue_date: &str) {
     for kind in kinds {
         lake.retract(&format!("usage/{kind}.csv"), "not delivered");
         lake.close(OCTOBER, issue_date);
@@ -77,7 +77,7 @@ fn units(text: &str) -> i128 {
 fn credit_notes_give_back_exactly_the_tax_that_was_charged() {
     let lake = lake_of(["68.33", "68.33", "57.50", "85.00"], &["a", "b", "c", "d"]);
     lake.close(OCTOBER, "2026-11-02");
-    withdraw_one_by_one(&lake, &["a", "c", "d", "b"], "2026-11-03");
+    retract_one_by_one(&lake, &["a", "c", "d", "b"], "2026-11-03");
     let expected = [
         "INV-2026-00001 334.9900",
         "CN-2026-00001 -81.9900 INV-2026-00001 changed_record",
@@ -100,7 +100,7 @@ fn credit_notes_of_cents_sum_to_the_invoice() {
     {
         let lake = lake_of([price; 4], &["a", "b"]);
         lake.close(OCTOBER, "2026-11-02");
-        withdraw_one_by_one(&lake, &["a", "b"], "2026-11-03");
+        retract_one_by_one(&lake, &["a", "b"], "2026-11-03");
         let [first, second] = notes;
         let expected = [
             format!("INV-2026-00001 {invoice}"),
@@ -147,7 +147,7 @@ fn tax_in_the_sellers_currency_sums_to_that_of_one_invoice() {
     let taxes: Vec<[&str; 2]> =
         rows.iter().map(|row| ["tax_amount", "tax_amount_in_seller_currency"].map(|name| row[name].as_str())).collect();
     assert_eq!(taxes, [["0.0100", "0.0100"], ["0.0100", "0.0000"]]);
-    withdraw_one_by_one(&lake, &["a", "b"], "2026-11-03");
+    retract_one_by_one(&lake, &["a", "b"], "2026-11-03");
     assert_eq!(sum(&lake.rows("invoice"), "tax_amount_in_seller_currency"), 0);
     assert_balanced(&lake, &[OCTOBER]);
 }
@@ -166,7 +166,7 @@ fn an_increase_on_the_next_invoice_is_taxed_there() {
     assert_eq!(issued(&lake), ["INV-2026-00001 0.0200", "INV-2026-00002 0.0500"]);
     // Without any usage, October's own documents give back what October's own invoice charged, and the item that
     // November charged.
-    withdraw_one_by_one(&lake, &["a", "b"], "2026-12-03");
+    retract_one_by_one(&lake, &["a", "b"], "2026-12-03");
     assert_eq!(sum(&lake.rows_in("invoice", OCTOBER), "total_without_tax"), -200);
     assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
 }
@@ -176,8 +176,8 @@ fn an_increase_on_the_next_invoice_is_taxed_there() {
 struct Change {
     /// The account, the kind of item and the number of items of each record of a new file.
     delivered: Vec<(usize, usize, u32)>,
-    /// The file that is withdrawn, counted among the files that are left.
-    withdrawn: Option<prop::sample::Index>,
+    /// The file that is retracted, counted among the files that are left.
+    retracted: Option<prop::sample::Index>,
     /// The index of the prices that a restatement introduces.
     restated: Option<usize>,
 }
@@ -190,9 +190,9 @@ const PRICES: [[&str; 4]; 3] =
 fn change() -> impl Strategy<Value = Change> {
     let record = (0..ACCOUNTS, 0usize..4, 1u32..40);
     let delivered = prop::collection::vec(record, 0..12);
-    let withdrawn = prop::option::weighted(0.5, any::<prop::sample::Index>());
-    (delivered, withdrawn, prop::option::weighted(0.3, 0..PRICES.len()))
-        .prop_map(|(delivered, withdrawn, restated)| Change { delivered, withdrawn, restated })
+    let retracted = prop::option::weighted(0.5, any::<prop::sample::Index>());
+    (delivered, retracted, prop::option::weighted(0.3, 0..PRICES.len()))
+        .prop_map(|(delivered, retracted, restated)| Change { delivered, retracted, restated })
 }
 
 /// Six accounts, half of them in USD. Items of kind `b` have a reduced tax, those of kind `c` have two taxes, and those
@@ -269,9 +269,9 @@ fn correct(lake: &TestLake, changes: &[Change]) -> (Vec<File>, usize) {
     let mut prices = 0;
     for (step, change) in changes.iter().enumerate() {
         let left: Vec<usize> = (0..files.len()).filter(|file| files[*file].1).collect();
-        if let Some(withdrawn) = change.withdrawn.filter(|_| step > 0 && !left.is_empty()) {
-            let file = left[withdrawn.index(left.len())];
-            lake.retract(&format!("usage/file-{file}.csv"), "withdrawn");
+        if let Some(retracted) = change.retracted.filter(|_| step > 0 && !left.is_empty()) {
+            let file = left[retracted.index(left.len())];
+            lake.retract(&format!("usage/file-{file}.csv"), "retracted");
             files[file].1 = false;
         }
         let rows: Vec<String> = change
@@ -302,7 +302,7 @@ fn correct(lake: &TestLake, changes: &[Change]) -> (Vec<File>, usize) {
 proptest! {
     #![proptest_config(cases(2))]
 
-    /// Random deliveries, withdrawals and restatements of a closed month. Then all usage is withdrawn.
+    /// Random deliveries, retractions and restatements of a closed month. Then all usage is retracted.
     #[test]
     fn documents_of_a_month_sum_to_one_invoice(
         changes in prop::collection::vec(change(), 2..6),
@@ -323,7 +323,7 @@ proptest! {
         expected.retain(|name, _| is_compared(name));
         prop_assert_eq!(found, expected);
         for (number, _) in files.iter().enumerate().filter(|(_, file)| file.1) {
-            lake.retract(&format!("usage/file-{number}.csv"), "withdrawn");
+            lake.retract(&format!("usage/file-{number}.csv"), "retracted");
         }
         lake.close(OCTOBER, "2026-11-02");
         let mut nothing = sums(&lake);

@@ -28,7 +28,7 @@ const WITHOUT_STATEMENT: [(&str, &str); 30] = [
     ("watermark", RECORDS),
     ("retracted_file", OPERATOR),
     ("retracted_record", OPERATOR),
-    ("withdrawn_sample", OPERATOR),
+    ("retracted_sample", OPERATOR),
     ("rate", RULES),
     ("rate_tier", RULES),
     ("payer_series", RULES),

@@ -344,7 +344,7 @@ fn closed(json: Value) -> Closed {
 }
 
 fn changes(changes: &[Value]) -> Vec<String> {
-    texts(changes, ["account_id", "project_id", "net_amount", "currency", "reason", "goes_on"])
+    texts(changes, ["account_id", "project_id", "net_amount", "currency", "reason", "billed_as"])
 }
 
 /// These members of each object, with a space between them; null is the empty text.

@@ -4,7 +4,7 @@
 -- calls   smallest_unit
 --
 -- The tolerance is half the smallest unit of the currency for each tax group, whatever the number of corrections. If
--- all usage is withdrawn, the taxable sum and its tax are zero.
+-- all usage is retracted, the taxable sum and its tax are zero.
 WITH taxed AS (
   SELECT invoice.account_id, invoice.project_id, invoice.sold_by, invoice.currency, invoice.currency_exponent,
          tax_breakdown.tax_category, tax_breakdown.tax_rate, tax_breakdown.tax_name,

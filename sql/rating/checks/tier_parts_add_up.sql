@@ -9,15 +9,15 @@ WITH packaged AS (
   FROM rate_tier
   WHERE package IS NOT NULL
 ),
-held AS (
+pool_sum AS (
   SELECT priced_number, SUM(CAST(pool_quantity AS DECIMAL(50,9))) AS pool_quantity
   FROM pool_usage
   GROUP BY priced_number
 ),
 metered AS (
-  SELECT priced_series.rate_id, CAST(SUM(held.pool_quantity) AS DECIMAL(60,9)) AS pool_quantity
-  FROM held
-  JOIN priced_series ON priced_series.priced_number = held.priced_number
+  SELECT priced_series.rate_id, CAST(SUM(pool_sum.pool_quantity) AS DECIMAL(60,9)) AS pool_quantity
+  FROM pool_sum
+  JOIN priced_series ON priced_series.priced_number = pool_sum.priced_number
   GROUP BY priced_series.rate_id
 ),
 priced AS (

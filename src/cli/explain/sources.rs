@@ -78,7 +78,7 @@ impl Document {
             days.extend([used.day("first_date")?, used.day("last_date")?]);
         }
         let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { return Ok(()) };
-        self.register_withdrawn(*first, *last).await?;
+        self.register_retracted(*first, *last).await?;
         let (first, last) = (date_of(*first).to_string(), date_of(*last).to_string());
         let is_of_days = |file: &DataFile| first <= file.partition && file.partition <= last;
         self.books.register("metering/metered_usage", is_of_days).await?;
@@ -87,25 +87,25 @@ impl Document {
     }
 
     /// Registers samples that were retracted after the document was issued.
-    async fn register_withdrawn(&self, first: DayNumber, last: DayNumber) -> Result<(), Failure> {
-        const PATH: &str = "intake/withdrawn_sample";
+    async fn register_retracted(&self, first: DayNumber, last: DayNumber) -> Result<(), Failure> {
+        const PATH: &str = "intake/retracted_sample";
         let mut calendar = self.books.calendar()?;
         let days = calendar.day_start(first)..calendar.day_start(last + 1);
-        let mut withdrawn = Vec::new();
+        let mut retracted = Vec::new();
         if let Some(issued_by) = self.issued_by {
             let relation = statement(PATH).map_err(Error::from)?;
             for file in self.today.files(&relation.name) {
                 for batch in self.books.lake.read_rows(file, &relation.schema).await? {
                     let mut counted = Vec::with_capacity(batch.num_rows());
                     for row in rows::each(std::slice::from_ref(&batch)) {
-                        let is_later = row.number("log_entry")?.unsigned_abs() > issued_by;
+                        let is_later = row.number("commit_number")?.unsigned_abs() > issued_by;
                         counted.push(is_later && days.contains(&row.instant("measured_at")?));
                     }
                     let picked = filter_record_batch(&batch, &BooleanArray::from(counted));
-                    withdrawn.push(picked.map_err(|source| rows::failed(&relation.name, source))?);
+                    retracted.push(picked.map_err(|source| rows::failed(&relation.name, source))?);
                 }
             }
         }
-        Ok(self.books.session.register(PATH, withdrawn).map_err(Error::from)?)
+        Ok(self.books.session.register(PATH, retracted).map_err(Error::from)?)
     }
 }

@@ -11,7 +11,7 @@ use crate::run::RunOptions;
 
 /// Remove the samples that a file delivered, or a single record
 ///
-/// The samples are no longer billed and are listed in `withdrawn_sample`. A sample that another file delivered too
+/// The samples are no longer billed and are listed in `retracted_sample`. A sample that another file delivered too
 /// counts as before. A retracted file is not read again. The same content counts if it is delivered later, under any
 /// name and with another modification time. A retracted record stays retracted, whichever file delivers it: deliver
 /// the correct record with another id. If the samples are of a closed month, the next `conto close` of that month

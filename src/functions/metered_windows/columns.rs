@@ -62,7 +62,7 @@ impl<'a> Columns<'a> {
             let column = argument(NAME, self.arguments, index)?.as_primitive_opt::<Decimal128Type>();
             Ok(column.filter(|column| column.is_valid(row)).map(|column| Quantity::from_units(column.value(row))))
         };
-        let day = Day { start: number(13)?, end: number(14)?, known_until: number(15)? };
+        let day = Day { start: number(13)?, end: number(14)?, observed_until: number(15)? };
         let names = argument(NAME, self.arguments, 7)?.as_string_view_opt();
         let names = names.ok_or_else(|| exec_datafusion_err!("{NAME}: argument 8 has another type"))?;
         if names.is_null(row) {

@@ -19,7 +19,7 @@ pub(super) struct Day {
     pub start: i64,
     pub end: i64,
     /// The instant up to which states are carried forward. Later events are not available yet.
-    pub known_until: i64,
+    pub observed_until: i64,
 }
 
 /// The parameters by which a meter computes quantities from samples. Lengths are in microseconds.
@@ -223,7 +223,7 @@ impl Metering<'_> {
     fn valid_until(&self, reading: &Reading) -> i64 {
         if reading.is_state {
             let timeout = self.measure.state_timeout.unwrap_or(i64::MAX);
-            reading.measured_at.saturating_add(timeout).min(self.day.known_until)
+            reading.measured_at.saturating_add(timeout).min(self.day.observed_until)
         } else {
             reading.measured_at.saturating_add(self.measure.max_gap)
         }

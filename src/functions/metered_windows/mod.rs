@@ -29,7 +29,7 @@ pub(super) fn function() -> AggregateUDF {
          are equal in all rows of a group. Without an aggregation the list is empty. A null is an error, except in \
          `aggregation`, `state_timeout` and the arguments for records. A quantity of more than 38 digits is an error.",
         "metered_windows(measured_at, quantity, series_id, created, deleted, is_state, carried_forward, aggregation, \
-         window_length, max_gap, state_timeout, record_minimum, record_multiple, day_start, day_end, known_until \
+         window_length, max_gap, state_timeout, record_minimum, record_multiple, day_start, day_end, observed_until \
          ORDER BY measured_at)",
     )
     .with_argument("measured_at", "TIMESTAMP. The instant of the sample.")
@@ -50,7 +50,7 @@ pub(super) fn function() -> AggregateUDF {
     .with_argument("record_multiple", "DECIMAL(28,9). The granularity of a record of a sum; null: none.")
     .with_argument("day_start", "BIGINT. The start of the date in microseconds UTC.")
     .with_argument("day_end", "BIGINT. The end of the date in microseconds UTC.")
-    .with_argument("known_until", "BIGINT. The instant up to which states are carried forward, in microseconds UTC.")
+    .with_argument("observed_until", "BIGINT. The instant up to which states are carried forward, in microseconds UTC.")
     .build();
     let (quantity, flag, microseconds) = (DataType::Decimal128(28, 9), DataType::Boolean, DataType::Int64);
     let arguments = vec![

@@ -613,7 +613,7 @@ impl Sorted {
             BooleanArray::from_iter(self.evidence.iter().map(|evidence| Some(which(*evidence))))
         };
         let is_state = is(|evidence| evidence != Evidence::Sampled);
-        let assumed = is(|evidence| matches!(evidence, Evidence::Backfilled { .. }));
+        let is_backfilled = is(|evidence| matches!(evidence, Evidence::Backfilled { .. }));
         let digest = if self.digest.is_empty() { vec![0; rows] } else { self.digest };
         let quantity = Decimal128Array::from(self.quantity)
             .with_precision_and_scale(28, 9)
@@ -626,7 +626,7 @@ impl Sorted {
             Arc::new(BooleanArray::from(self.created)),
             Arc::new(BooleanArray::from(self.deleted)),
             Arc::new(is_state),
-            Arc::new(assumed),
+            Arc::new(is_backfilled),
             Arc::new(UInt64Array::from(digest)),
             Arc::new(UInt64Array::from(file)),
         ];

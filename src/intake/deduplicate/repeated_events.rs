@@ -26,7 +26,7 @@ pub const SAMPLE_COLUMNS: [&str; 10] = [
     "created",
     "deleted",
     "is_state",
-    "assumed",
+    "is_backfilled",
     "record_digest",
     "input_file_id",
 ];

@@ -42,12 +42,12 @@ pub async fn deliveries_of(
 /// precedence, then the smallest content, as among the files of one run. `None` if a sample remains that counts.
 pub fn successor(
     group: &[(Place, Sample)],
-    withdrawn: Option<&Sample>,
+    retracted: Option<&Sample>,
     has_earlier: impl Fn(&Sample) -> bool,
 ) -> Option<usize> {
     let is_other_content = |sample: &Sample| {
         let content = |sample: &Sample| (sample.quantity, sample.deleted, sample.reported_series_id);
-        withdrawn.is_some_and(|withdrawn| content(withdrawn) != content(sample))
+        retracted.is_some_and(|retracted| content(retracted) != content(sample))
     };
     let candidates =
         group.iter().enumerate().filter(|(_, (place, sample))| *place != Place::Sample && !has_earlier(sample));

@@ -23,7 +23,7 @@ valid AS (
   SELECT *,
          GREATEST(measured_at, CAST($day_start AS BIGINT)) AS valid_from,
          LEAST(
-           CASE WHEN is_state THEN LEAST(measured_at + CAST($state_timeout AS BIGINT), CAST($known_until AS BIGINT))
+           CASE WHEN is_state THEN LEAST(measured_at + CAST($state_timeout AS BIGINT), CAST($observed_until AS BIGINT))
                 ELSE measured_at + CAST($max_gap AS BIGINT) END,
            next_measured_at,
            CAST($day_end AS BIGINT)

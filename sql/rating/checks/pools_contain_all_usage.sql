@@ -1,4 +1,4 @@
--- pools_hold_all_usage: the pools of a rate contain exactly the usage of the rate that no commitment discount covers.
+-- pools_contain_all_usage: pools of a rate contain exactly the usage of the rate that no commitment discount covers.
 --
 -- reads   usage_segment, priced_series, pool_usage, covered_window, unique_value
 --
@@ -35,15 +35,15 @@ metered AS (
   JOIN priced_series ON priced_series.priced_number = counted.priced_number
   GROUP BY priced_series.rate_id
 ),
-held AS (
+pool_sum AS (
   SELECT priced_number, SUM(CAST(pool_quantity AS DECIMAL(50,9))) AS pool_quantity
   FROM pool_usage
   GROUP BY priced_number
 ),
 pooled AS (
-  SELECT priced_series.rate_id, SUM(held.pool_quantity) AS pool_quantity
-  FROM held
-  JOIN priced_series ON priced_series.priced_number = held.priced_number
+  SELECT priced_series.rate_id, SUM(pool_sum.pool_quantity) AS pool_quantity
+  FROM pool_sum
+  JOIN priced_series ON priced_series.priced_number = pool_sum.priced_number
   GROUP BY priced_series.rate_id
 )
 SELECT metered.rate_id, metered.metered_quantity, pooled.pool_quantity

@@ -1,6 +1,6 @@
--- withdrawn_sample: a sample that was retracted, with its file or alone.
+-- retracted_sample: a sample that was retracted, with its file or alone.
 --
--- grain   input_file_id, stream_id, measured_at, record_digest, log_entry
+-- grain   input_file_id, stream_id, measured_at, record_digest, commit_number
 -- by      src/intake/retraction.rs
 -- writes  input_file_id  BIGINT UNSIGNED not null
 --         stream_id      BIGINT UNSIGNED not null
@@ -9,6 +9,6 @@
 --         meter          TEXT not null
 --         project_id     TEXT
 --         quantity       DECIMAL(28,9) not null
---         log_entry      BIGINT not null   commit from which the sample no longer counts
+--         commit_number  BIGINT not null   commit from which the sample no longer counts
 --
--- If another file delivered the sample too, this delivery is in sample from log_entry on.
+-- If another file delivered the sample too, this delivery is in sample from commit_number on.
