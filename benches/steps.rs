@@ -38,7 +38,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 const DAY_START: i64 = 1_790_812_800_000_000;
-const BUCKETS: u32 = 16;
+const SHARDS: u32 = 16;
 const SLOTS: usize = 288;
 
 fn meters() -> RuleBook {
@@ -172,7 +172,7 @@ fn main() {
     let bindings = Bindings::new(&rules);
     let collector = || {
         let calendar = Calendar::new(TimeZone::UTC);
-        let mut collector = Collector::new(&bindings, Catalog::default(), calendar, BUCKETS, HashMap::new(), 96 << 20);
+        let mut collector = Collector::new(&bindings, Catalog::default(), calendar, SHARDS, HashMap::new(), 96 << 20);
         collector.begin_file(1, false);
         collector
     };
@@ -204,8 +204,8 @@ fn main() {
         let (mut collector, _) = read();
         timed(|| {
             let mut sorted = Vec::new();
-            for (day, bucket) in collector.pending.partitions() {
-                let arrived = collector.pending.take(day, bucket).unwrap();
+            for (day, shard) in collector.pending.partitions() {
+                let arrived = collector.pending.take(day, shard).unwrap();
                 let arrived = arrived.sort(&collector.stream_refs);
                 let (events, retracted) = (RepeatedEvents::default(), RetractedRecords::default());
                 let merged = merge::deduplicate(arrived, Committed::default(), &events, &retracted, &[1]);

@@ -40,7 +40,7 @@ pub struct Compacted {
     pub commit: Option<u64>,
 }
 
-/// Merges the files of each partition and bucket that has at least `least_files` files, and at least two.
+/// Merges the files of each partition and shard that has at least `least_files` files, and at least two.
 pub async fn compact(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -51,17 +51,17 @@ pub async fn compact(
         let relation = statement(path)?;
         let files = transaction.files(&relation.name);
         let partitions: BTreeSet<(String, u32)> =
-            files.iter().map(|file| (file.partition.clone(), file.bucket)).collect();
+            files.iter().map(|file| (file.partition.clone(), file.shard)).collect();
         environment.options.progress.begin("Merging files", partitions.len() as u64);
-        for (partition, bucket) in partitions {
-            let files = transaction.partition_files(&relation.name, &partition, bucket);
+        for (partition, shard) in partitions {
+            let files = transaction.partition_files(&relation.name, &partition, shard);
             if files.len() >= least_files.max(2) {
                 let mut batches = Vec::new();
                 for file in &files {
                     batches.extend(transaction.lake.read_data(file).await?);
                 }
                 let rows = rows::sorted(&batches, order)?;
-                let part = run::encode(path, &partition, bucket, &[rows])?;
+                let part = run::encode(path, &partition, shard, &[rows])?;
                 transaction.replace_encoded(part).await?;
                 compacted.before += files.len() as u64;
                 compacted.after += 1;
@@ -147,7 +147,7 @@ async fn keep_events(transaction: &mut Transaction, files: impl Iterator<Item = 
             let picked = filter_record_batch(&batch, &is_event);
             events.push(picked.map_err(|source| rows::failed("sample", source))?);
         }
-        transaction.append("intake/repeated_event", &file.partition, file.bucket, &events).await?;
+        transaction.append("intake/repeated_event", &file.partition, file.shard, &events).await?;
     }
     Ok(())
 }

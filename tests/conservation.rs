@@ -91,12 +91,12 @@ fn rules() -> String {
     text
 }
 
-fn lake(buckets: u32) -> TestLake {
+fn lake(shards: u32) -> TestLake {
     TestLake::new()
         .config(format!(
             r#"
         time_zone = "Europe/Paris"
-        buckets = {buckets}
+        shards = {shards}
         "#
         ))
         .rules(rules())

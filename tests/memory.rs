@@ -22,7 +22,7 @@ fn lake(machines: usize) -> TestLake {
         service = "Compute"
         unit_price = "0.01"
         "#;
-    let lake = TestLake::new().config("buckets = 2").rules(rules);
+    let lake = TestLake::new().config("shards = 2").rules(rules);
     let mut rows = format!("{USAGE_COLUMNS}\n");
     for minute in 0..24 * 60 {
         for machine in 0..machines {
@@ -77,7 +77,7 @@ fn memory_stays_within_the_limit_and_no_result_changes() {
 #[test]
 fn unrated_usage_has_the_same_files_under_any_memory_limit() {
     let world = || {
-        let lake = TestLake::new().config("buckets = 1\n[run]\nmax_unrated = 1000000").rules(
+        let lake = TestLake::new().config("shards = 1\n[run]\nmax_unrated = 1000000").rules(
             r#"
             [[meter]]
             name = "m"

@@ -18,6 +18,6 @@
 --         record_minimum   DECIMAL(28,9)      minimum of a record; null: none
 --         record_multiple  DECIMAL(28,9)      granularity of a record; null: none
 --
--- The rows are the samples of one bucket, merged from all deliveries. Obsolete inferred states are removed, and missing
+-- The rows are the samples of one shard, merged from all deliveries. Obsolete inferred states are removed, and missing
 -- attributes have their last value. If the meter does not add up records, the samples of one instant are one row. If a
 -- stream has a stream_state of an earlier date, this is its first row. So a stream without a sample has a row.

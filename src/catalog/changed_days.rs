@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default)]
 pub struct ChangedDays {
     pub catalog: Catalog,
-    /// Dates and buckets with new or removed samples.
+    /// Dates and shards with new or removed samples.
     pub touched: BTreeSet<(DayNumber, u32)>,
     /// The numbers of files and records.
     pub summary: IntakeSummary,

@@ -20,7 +20,7 @@ impl MemoryLimit {
         if peak > limit {
             tracing::warn!(
                 "the process used {} MiB at its peak, more than --memory-limit {} MiB; the limit is too small for one \
-                 date of one bucket, the streams of all resources and the program itself",
+                 date of one shard, the streams of all resources and the program itself",
                 peak.div_ceil(1 << 20),
                 limit >> 20,
             );

@@ -1,4 +1,4 @@
-//! `usage.csv`: usage and cost of each resource and date, by bucket of rated usage.
+//! `usage.csv`: usage and cost of each resource and date, by shard of rated usage.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -21,9 +21,9 @@ const UNRATED_COLUMNS: [&str; 4] = ["series_id", "charge_date", "component", "co
 const RATED: [(&str, &[&str]); 2] =
     [("rating/rated_usage", &RATED_COLUMNS), ("rating/unrated_usage", &UNRATED_COLUMNS)];
 
-/// Writes the rows of `usage.csv`, one bucket of rated usage after the other.
+/// Writes the rows of `usage.csv`, one shard of rated usage after the other.
 ///
-/// All rows together are too many to sort. Each bucket contains whole accounts, and buckets are in the order of the
+/// All rows together are too many to sort. Each shard contains whole accounts, and shards are in the order of the
 /// file. Charges without usage follow, and percentage fees are last.
 pub(super) async fn write(
     context: &Context,
@@ -32,24 +32,24 @@ pub(super) async fn write(
 ) -> Result<HashingFile, Error> {
     let period = context.period.to_string();
     let session = &transaction.session;
-    let mut buckets = BTreeSet::new();
+    let mut shards = BTreeSet::new();
     for (path, _) in RATED {
         let of_period = transaction.files_where(&statement(path)?.name, |file| file.partition == period);
-        buckets.extend(of_period.iter().map(|file| file.bucket));
+        shards.extend(of_period.iter().map(|file| file.shard));
     }
     let active_series = session.rows_of("rating/active_series").await?;
     let usage_segment = session.rows_of("rating/usage_segment").await?;
-    // The rows of a bucket replace these rows. The memory of the engine need not contain both.
+    // The rows of a shard replace these rows. The memory of the engine need not contain both.
     session.drop_relation(&["active_series", "usage_segment"])?;
     let stage = session.scope_of_batches()?;
     let currency = Parameters::none().text("currency", context.config.currency.code());
     stage.materialize("export/usage_price", currency).await?;
-    for bucket in buckets {
-        let series = register_bucket(transaction, &stage, &period, bucket).await?;
-        // The statement reads only the series of the bucket, not the series of all accounts.
-        let is_of_bucket = |series_id| series.contains(&series_id);
-        stage.register("rating/active_series", rows::of_series("active_series", &active_series, is_of_bucket)?)?;
-        stage.register("rating/usage_segment", rows::of_series("usage_segment", &usage_segment, is_of_bucket)?)?;
+    for shard in shards {
+        let series = register_shard(transaction, &stage, &period, shard).await?;
+        // The statement reads only the series of the shard, not the series of all accounts.
+        let is_of_shard = |series_id| series.contains(&series_id);
+        stage.register("rating/active_series", rows::of_series("active_series", &active_series, is_of_shard)?)?;
+        stage.register("rating/usage_segment", rows::of_series("usage_segment", &usage_segment, is_of_shard)?)?;
         stage.materialize("export/usage_series", Parameters::none()).await?;
         stage.run_each("export/usage", Parameters::none(), |batch| table.rows(batch)).await?;
     }
@@ -62,18 +62,18 @@ pub(super) async fn write(
     table.finish()
 }
 
-/// Registers the rated and the unrated usage of a bucket. Returns the ids of its series.
-async fn register_bucket(
+/// Registers the rated and the unrated usage of a shard. Returns the ids of its series.
+async fn register_shard(
     transaction: &Transaction,
     stage: &Session,
     period: &str,
-    bucket: u32,
+    shard: u32,
 ) -> Result<HashSet<u64>, Error> {
     let mut series = HashSet::new();
     for (path, columns) in RATED {
         let relation = statement(path)?;
-        let is_of_bucket = |file: &DataFile| file.partition == period && file.bucket == bucket;
-        let batches = transaction.read_columns(&relation.name, columns, is_of_bucket).await?;
+        let is_of_shard = |file: &DataFile| file.partition == period && file.shard == shard;
+        let batches = transaction.read_columns(&relation.name, columns, is_of_shard).await?;
         for batch in &batches {
             series.extend(rows::column::<UInt64Array>(batch, "series_id")?.values());
         }

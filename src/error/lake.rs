@@ -10,8 +10,8 @@ pub enum LakeError {
     #[error(
         "the lake has the time zone {} and {}, the configuration has {} and {}; \
          every window in the lake depends on them. Restore the configuration, or use another lake",
-        fixed.time_zone, count(fixed.buckets as usize, "bucket"),
-        wanted.time_zone, count(wanted.buckets as usize, "bucket")
+        fixed.time_zone, count(fixed.shards as usize, "shard"),
+        wanted.time_zone, count(wanted.shards as usize, "shard")
     )]
     LakeSettings { fixed: LakeSettings, wanted: LakeSettings },
     #[error("unknown time zone `{name}`; use a name of the IANA database, such as Europe/Berlin")]

@@ -141,7 +141,7 @@ async fn new_collector<'b>(
     let stored_rejections = stored_rejections_of(&transaction.read("rejected_record", |_| true).await?)?;
     let (calendar, budget) = (environment.calendar(), environment.memory.pending_samples);
     let mut collector =
-        Collector::new(bindings, catalog, calendar, environment.config.buckets, stored_rejections, budget);
+        Collector::new(bindings, catalog, calendar, environment.config.shards, stored_rejections, budget);
     collector.retained_from = retained_from;
     Ok(collector)
 }
@@ -248,15 +248,15 @@ fn stored_rejections_of(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u
     Ok(digests)
 }
 
-/// The samples of one date and bucket during de-duplication.
+/// The samples of one date and shard during de-duplication.
 struct Piece {
     day: DayNumber,
-    bucket: u32,
+    shard: u32,
     pending: Unsorted,
     events: RepeatedEvents,
 }
 
-/// De-duplicates the pending samples against the committed samples, several buckets at once.
+/// De-duplicates the pending samples against the committed samples, several shards at once.
 #[tracing::instrument(level = "debug", name = "duplicates", skip_all)]
 async fn write_samples(
     environment: &Environment,
@@ -271,14 +271,14 @@ async fn write_samples(
     environment.options.progress.begin("Removing duplicates", partitions.len() as u64);
     let mut remaining = partitions.as_slice();
     while !remaining.is_empty() {
-        let sizes = remaining.iter().map(|(day, bucket)| {
-            let committed = transaction.partition_files("sample", &date_of(*day).to_string(), *bucket);
+        let sizes = remaining.iter().map(|(day, shard)| {
+            let committed = transaction.partition_files("sample", &date_of(*day).to_string(), *shard);
             let committed: u64 = committed.iter().map(|file| file.rows).sum();
-            let near: u64 = files_within_window(environment, transaction, collector.has_events, (*day, *bucket))
+            let near: u64 = files_within_window(environment, transaction, collector.has_events, (*day, *shard))
                 .iter()
                 .map(|(_, file)| file.bytes)
                 .sum();
-            collector.pending.rows(*day, *bucket) * PENDING_BYTES + committed as usize * COMMITTED_BYTES + near as usize
+            collector.pending.rows(*day, *shard) * PENDING_BYTES + committed as usize * COMMITTED_BYTES + near as usize
         });
         let (mut partitions, _) = remaining.split_at(environment.memory.parallel_items(sizes, run::threads()));
         if collector.has_events {
@@ -300,10 +300,10 @@ async fn write_samples(
         let stream_refs = &collector.stream_refs;
         let deduplicated = run::at_once(work, |(piece, mut committed)| {
             committed.samples.sort_unstable_by_key(|sample: &Sample| (sample.identity(), sample.evidence));
-            let Piece { day, bucket, pending, events } = piece;
+            let Piece { day, shard, pending, events } = piece;
             let deduplicated = merge::deduplicate(pending.sort(stream_refs), committed, &events, &retracted, &files)?;
             let partition = date_of(day).to_string();
-            let encode = |place: Place, rows| run::encode(place.relation_path(), &partition, bucket, rows);
+            let encode = |place: Place, rows| run::encode(place.relation_path(), &partition, shard, rows);
             let samples = encode(Place::Sample, &deduplicated.samples)?;
             let others = [
                 encode(Place::RepeatedEvent, &deduplicated.repeated)?,
@@ -337,7 +337,7 @@ async fn files_read_before(transaction: &Transaction, files: &[u64]) -> Result<H
     Ok(files.iter().copied().filter(|file| before.contains(file)).collect())
 }
 
-/// Takes out the pending samples of several buckets of one date, and finds their events with other times.
+/// Takes out the pending samples of several shards of one date, and finds their events with other times.
 async fn find_repeated_events(
     environment: &Environment,
     transaction: &Transaction,
@@ -347,30 +347,30 @@ async fn find_repeated_events(
 ) -> Result<Vec<Piece>, Error> {
     let window = environment.config.duplicate_window_microseconds();
     let mut work = Vec::with_capacity(partitions.len());
-    for (day, bucket) in partitions {
-        let pending = collector.pending.take(*day, *bucket).map_err(Error::Temporary)?;
+    for (day, shard) in partitions {
+        let pending = collector.pending.take(*day, *shard).map_err(Error::Temporary)?;
         let mut committed = Vec::new();
         let has_events = collector.has_events && pending.event_digests().next().is_some();
-        for (place, file) in files_within_window(environment, transaction, has_events, (*day, *bucket)) {
+        for (place, file) in files_within_window(environment, transaction, has_events, (*day, *shard)) {
             let data = transaction.lake.data(&file).await?;
             committed.push(CommittedFile { counts: place == Place::Sample, data });
         }
-        work.push((*day, *bucket, pending, committed));
+        work.push((*day, *shard, pending, committed));
     }
     let stream_refs = &collector.stream_refs;
-    let pieces = run::at_once(work, |(day, bucket, pending, committed)| {
+    let pieces = run::at_once(work, |(day, shard, pending, committed)| {
         let events = RepeatedEvents::find(&pending, stream_refs, files, &committed, retracted, window)?;
-        Ok(Piece { day, bucket, pending, events })
+        Ok(Piece { day, shard, pending, events })
     });
     pieces.into_iter().collect()
 }
 
-/// The files with which the events of a date and bucket are compared: those of all dates within the window.
+/// The files with which the events of a date and shard are compared: those of all dates within the window.
 fn files_within_window(
     environment: &Environment,
     transaction: &Transaction,
     has_events: bool,
-    (day, bucket): (DayNumber, u32),
+    (day, shard): (DayNumber, u32),
 ) -> Vec<(Place, DataFile)> {
     if !has_events {
         return Vec::new();
@@ -380,13 +380,13 @@ fn files_within_window(
     let (start, end) = (calendar.day_start(day), calendar.day_start(day + 1));
     let first = date_of(calendar.day_of(start.saturating_sub(window))).to_string();
     let last = date_of(calendar.day_of(end.saturating_add(window))).to_string();
-    let is_near = |file: &DataFile| file.bucket == bucket && (&first..=&last).contains(&&file.partition);
+    let is_near = |file: &DataFile| file.shard == shard && (&first..=&last).contains(&&file.partition);
     let of =
         |place: Place| transaction.files_where(place.relation(), is_near).into_iter().map(move |file| (place, file));
     of(Place::Sample).chain(of(Place::RepeatedEvent)).collect()
 }
 
-/// Moves the samples that no longer count to `repeated_event`. Returns their dates and buckets.
+/// Moves the samples that no longer count to `repeated_event`. Returns their dates and shards.
 async fn supersede(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -403,8 +403,8 @@ async fn supersede(
     for (day, superseded) in by_day {
         let is_superseded = |sample: &Sample| superseded.contains(&sample.delivery());
         let to = (Place::Sample, Place::RepeatedEvent);
-        stored_deliveries::relocate(transaction, to, day, piece.bucket, is_superseded).await?;
-        touched.insert((day, piece.bucket));
+        stored_deliveries::relocate(transaction, to, day, piece.shard, is_superseded).await?;
+        touched.insert((day, piece.shard));
     }
     replace_superseded(environment, transaction, collector, piece).await?;
     Ok(touched)
@@ -422,7 +422,7 @@ async fn replace_superseded(
     let window = environment.config.duplicate_window_microseconds();
     let superseded = piece.events.superseded.iter().map(|(sample, _)| sample);
     let shared = superseded.filter(|sample| sample.identity().2 != sample.record_digest).map(Sample::identity);
-    let groups = deliveries_of(transaction, &mut calendar, piece.bucket, shared).await?;
+    let groups = deliveries_of(transaction, &mut calendar, piece.shard, shared).await?;
     let instants = groups.keys().map(|(_, measured_at, _)| *measured_at);
     let Some((first, last)) = instants.clone().min().zip(instants.max()) else { return Ok(()) };
     let events: HashSet<(u64, u64)> = groups.values().flatten().filter_map(|(_, sample)| sample.event()).collect();
@@ -430,7 +430,7 @@ async fn replace_superseded(
     for day in calendar.day_of(first.saturating_sub(window))..=calendar.day_of(last) {
         for place in PLACES {
             let is_of_event = |sample: &Sample| sample.event().is_some_and(|event| events.contains(&event));
-            committed.extend(stored_deliveries::read(transaction, place, day, piece.bucket, is_of_event).await?);
+            committed.extend(stored_deliveries::read(transaction, place, day, piece.shard, is_of_event).await?);
         }
     }
     let times = EventTimes::of(&committed);
@@ -442,24 +442,24 @@ async fn replace_superseded(
         };
         let day = calendar.day_of(sample.measured_at);
         let is_successor = |other: &Sample| other.delivery() == sample.delivery();
-        stored_deliveries::relocate(transaction, (from, Place::Sample), day, piece.bucket, is_successor).await?;
+        stored_deliveries::relocate(transaction, (from, Place::Sample), day, piece.shard, is_successor).await?;
         collector.count_successor(&sample);
     }
     Ok(())
 }
 
-/// The committed deliveries with which pending samples of a date and bucket are compared.
+/// The committed deliveries with which pending samples of a date and shard are compared.
 async fn committed_deliveries(
     transaction: &Transaction,
     piece: &Piece,
     read_before: &HashSet<u64>,
 ) -> Result<Committed, Error> {
-    let Piece { day, bucket, pending, .. } = piece;
-    let samples = stored_deliveries::read(transaction, Place::Sample, *day, *bucket, |_| true).await?;
+    let Piece { day, shard, pending, .. } = piece;
+    let samples = stored_deliveries::read(transaction, Place::Sample, *day, *shard, |_| true).await?;
     let mut committed = Committed { samples, ..Committed::default() };
     let is_read_again = |sample: &Sample| read_before.contains(&sample.input_file_id);
     if pending.event_digests().next().is_some() {
-        for sample in stored_deliveries::read(transaction, Place::RepeatedEvent, *day, *bucket, |_| true).await? {
+        for sample in stored_deliveries::read(transaction, Place::RepeatedEvent, *day, *shard, |_| true).await? {
             committed.repeated.insert((sample.stream_id, sample.measured_at, sample.record_digest));
             if is_read_again(&sample) {
                 committed.read_before.insert(sample.delivery());
@@ -467,7 +467,7 @@ async fn committed_deliveries(
         }
     }
     if !read_before.is_empty() {
-        let again = stored_deliveries::read(transaction, Place::Duplicate, *day, *bucket, is_read_again).await?;
+        let again = stored_deliveries::read(transaction, Place::Duplicate, *day, *shard, is_read_again).await?;
         committed.read_before.extend(again.iter().map(Sample::delivery));
     }
     Ok(committed)

@@ -182,16 +182,16 @@ async fn retract_file(
         return Err(Error::Intake(IntakeError::DeliveryExpired { file: file.url.clone() }));
     }
     let days = file.period.map(|(first, last)| calendar.day_of(first)..=calendar.day_of(last));
-    for bucket in 0..environment.config.buckets {
+    for shard in 0..environment.config.shards {
         let mut removed = Vec::new();
         for day in days.iter().cloned().flatten() {
             for place in PLACES {
                 let is_of_file = |sample: &Sample| sample.input_file_id == file.id;
-                let rows = stored_deliveries::remove(transaction, place, day, bucket, is_of_file).await?;
+                let rows = stored_deliveries::remove(transaction, place, day, shard, is_of_file).await?;
                 removed.extend(samples_of(&rows)?.into_iter().map(|sample| (place, sample)));
             }
         }
-        settle(environment, transaction, bucket, &removed, &mut changes).await?;
+        settle(environment, transaction, shard, &removed, &mut changes).await?;
     }
     let of_file = changes.adjustments.entry(file.id).or_default();
     of_file.accepted -= file.accepted;
@@ -231,13 +231,13 @@ async fn retract_record(
     let mut changes = Changes::default();
     let mut all_removed: Vec<Sample> = Vec::new();
     let is_of_record = record_filter(subject, catalog);
-    for (bucket, deliveries) in find_deliveries(transaction, &is_of_record).await? {
+    for (shard, deliveries) in find_deliveries(transaction, &is_of_record).await? {
         let mut removed = Vec::new();
         for (day, place) in deliveries {
-            let rows = stored_deliveries::remove(transaction, place, day, bucket, &is_of_record).await?;
+            let rows = stored_deliveries::remove(transaction, place, day, shard, &is_of_record).await?;
             removed.extend(samples_of(&rows)?.into_iter().map(|sample| (place, sample)));
         }
-        settle(environment, transaction, bucket, &removed, &mut changes).await?;
+        settle(environment, transaction, shard, &removed, &mut changes).await?;
         for (place, sample) in removed {
             let conflict = (text_of_conflict(catalog, &sample).1, sample.input_file_id);
             let adjustment = changes.adjustments.entry(sample.input_file_id).or_default();
@@ -313,7 +313,7 @@ fn record_filter(subject: &Subject, catalog: &Catalog) -> Box<dyn Fn(&Sample) ->
     }
 }
 
-/// The dates and relations with deliveries that a predicate picks, by bucket. Expired dates are left out.
+/// The dates and relations with deliveries that a predicate picks, by shard. Expired dates are left out.
 async fn find_deliveries(
     transaction: &Transaction,
     pick: &(dyn Fn(&Sample) -> bool + Send + Sync),
@@ -325,24 +325,24 @@ async fn find_deliveries(
             let day = file.partition.parse().map(day_number);
             let day = day.map_err(|_| Error::Internal("a partition of samples is not a date"))?;
             if samples_of(&transaction.lake.read_data(&file).await?)?.iter().any(pick) {
-                found.entry(file.bucket).or_default().insert((day, place));
+                found.entry(file.shard).or_default().insert((day, place));
             }
         }
     }
     Ok(found)
 }
 
-/// Lets other deliveries take the places of the removed deliveries of one bucket.
+/// Lets other deliveries take the places of the removed deliveries of one shard.
 async fn settle(
     environment: &Environment,
     transaction: &mut Transaction,
-    bucket: u32,
+    shard: u32,
     removed: &[(Place, Sample)],
     changes: &mut Changes,
 ) -> Result<(), Error> {
     let mut calendar = environment.calendar();
     let window = environment.config.duplicate_window_microseconds();
-    let (times, groups) = affected_deliveries(environment, transaction, bucket, removed).await?;
+    let (times, groups) = affected_deliveries(environment, transaction, shard, removed).await?;
     let counted = removed.iter().filter(|(place, _)| *place == Place::Sample).map(|(_, sample)| *sample);
     let retracted: HashMap<Identity, Sample> = counted.clone().map(|sample| (sample.identity(), sample)).collect();
     let mut moves: BTreeMap<(DayNumber, Place, Place), HashSet<Delivery>> = BTreeMap::new();
@@ -357,7 +357,7 @@ async fn settle(
         if let Some(index) = successor(&group, retracted.get(&identity), has_earlier) {
             changes.promoted.push(group[index].1);
             relocate(&mut group, index, Place::Sample);
-            changes.touched.insert((day, bucket));
+            changes.touched.insert((day, shard));
         }
         for index in without_event(&group) {
             relocate(&mut group, index, Place::RepeatedEvent);
@@ -365,9 +365,9 @@ async fn settle(
     }
     for ((day, from, to), deliveries) in moves {
         let is_moved = |sample: &Sample| deliveries.contains(&sample.delivery());
-        stored_deliveries::relocate(transaction, (from, to), day, bucket, is_moved).await?;
+        stored_deliveries::relocate(transaction, (from, to), day, shard, is_moved).await?;
     }
-    changes.touched.extend(counted.clone().map(|sample| (calendar.day_of(sample.measured_at), bucket)));
+    changes.touched.extend(counted.clone().map(|sample| (calendar.day_of(sample.measured_at), shard)));
     changes.removed.extend(counted);
     Ok(())
 }
@@ -379,7 +379,7 @@ async fn settle(
 async fn affected_deliveries(
     environment: &Environment,
     transaction: &Transaction,
-    bucket: u32,
+    shard: u32,
     removed: &[(Place, Sample)],
 ) -> Result<(EventTimes, BTreeMap<Identity, Deliveries>), Error> {
     let times = removed.iter().map(|(_, sample)| sample.measured_at);
@@ -396,7 +396,7 @@ async fn affected_deliveries(
         for day in days.clone().filter(|_| !events.is_empty()) {
             for place in PLACES {
                 let is_of_event = |sample: &Sample| sample.event().is_some_and(|event| events.contains(&event));
-                deliveries.extend(stored_deliveries::read(transaction, place, day, bucket, is_of_event).await?);
+                deliveries.extend(stored_deliveries::read(transaction, place, day, shard, is_of_event).await?);
             }
         }
         let is_later = |sample: &&Sample| {
@@ -404,7 +404,7 @@ async fn affected_deliveries(
         };
         let changed = removed.iter().map(|(_, sample)| sample).chain(deliveries.iter().filter(is_later));
         let identities = changed.filter(|sample| sample.measured_at >= retained_from).map(Sample::identity);
-        let groups = deliveries_of(transaction, &mut calendar, bucket, identities).await?;
+        let groups = deliveries_of(transaction, &mut calendar, shard, identities).await?;
         let of_groups = groups.values().flatten().filter_map(|(_, sample)| sample.event());
         let new: Vec<(u64, u64)> = of_groups.filter(|event| !events.contains(event)).collect();
         if new.is_empty() {

@@ -176,8 +176,8 @@ fn collected(bindings: &Bindings, read: impl FnOnce(&mut Collector<'_>)) -> Coll
     read(&mut collector);
     assert!(collector.failure.is_none());
     let mut samples = Vec::new();
-    for (day, bucket) in collector.pending.partitions() {
-        let sorted = collector.pending.take(day, bucket).unwrap().sort(&collector.stream_refs);
+    for (day, shard) in collector.pending.partitions() {
+        let sorted = collector.pending.take(day, shard).unwrap().sort(&collector.stream_refs);
         for (stream_id, rows) in sorted.streams() {
             samples.extend(rows.map(|row| Sample { line: 0, ..sorted.sample(stream_id, row, &[1]).0 }));
         }

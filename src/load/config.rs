@@ -99,8 +99,8 @@ fn read(
     let time_zone = root.require_text("time_zone").and_then(|text| time_zone(&text, root.file));
     let currency = root.require_text("currency").and_then(|text| currency(&text, problems));
     let language = root.text("language").map(|text| language(text, problems));
-    let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
-    let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
+    let shards = root.take("shards").and_then(|value| Some((value.integer()?, value.place())));
+    let shards = shards.map_or(1, |(number, place)| shards_of(number, place, problems));
     let duplicate_window = root.text("duplicate_window").map(|text| duplicate_window(text, problems));
     let seller = root.require("seller").and_then(|value| value.table(&keys::SELLER));
     let seller = seller.and_then(|table| seller_of(table, folder, committed_branding));
@@ -141,7 +141,7 @@ fn read(
         time_zone: time_zone?.iana_name()?.to_owned(),
         currency: currency?,
         language: language.unwrap_or_else(|| "en".to_owned()),
-        buckets,
+        shards,
         duplicate_window_seconds: duplicate_window.unwrap_or(DUPLICATE_WINDOW_SECONDS),
         seller: seller?.0,
         // Without `[tax]`, invoices are outside the scope of tax.
@@ -196,11 +196,11 @@ fn language(text: Text, problems: &Problems) -> String {
     text.value
 }
 
-fn buckets_of(number: i64, place: Place, problems: &Problems) -> u32 {
+fn shards_of(number: i64, place: Place, problems: &Problems) -> u32 {
     match u32::try_from(number) {
-        Ok(buckets) if (1..=64).contains(&buckets) => buckets,
+        Ok(shards) if (1..=64).contains(&shards) => shards,
         _ => {
-            let message = format!("`buckets` is {number}, expected 1 to 64");
+            let message = format!("`shards` is {number}, expected 1 to 64");
             problems.push(Diagnostic::error(CONFIG.bad_number, message).at(place, "out of range"));
             1
         }

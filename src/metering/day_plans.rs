@@ -1,4 +1,4 @@
-//! The statements of metering for one date, planned once and run for each bucket.
+//! The statements of metering for one date, planned once and run for each shard.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,7 +43,7 @@ pub struct DayPlans {
     has_kept_windows: bool,
 }
 
-/// The relations of a metered date and bucket, each sorted by its grain.
+/// The relations of a metered date and shard, each sorted by its grain.
 #[derive(Debug)]
 pub struct Metered {
     pub stream_state: Vec<RecordBatch>,
@@ -84,7 +84,7 @@ impl DayPlans {
         [&self.stream_day, &self.stream_state, &self.metered_usage, &self.metered_day].map(PreparedStatement::plan)
     }
 
-    /// Meters a bucket. `kept_windows` are the windows of meters that were removed from the rules.
+    /// Meters a shard. `kept_windows` are the windows of meters that were removed from the rules.
     pub async fn run(&self, samples: DescribedSamples, kept_windows: Vec<RecordBatch>) -> Result<Metered, Error> {
         // The engine would wrap an error of the samples in its own error, and so change the exit code.
         let failure: Arc<Mutex<Option<Error>>> = Arc::default();
@@ -134,7 +134,7 @@ mod tests {
         assert!(aggregate.contains("mode=Single,") && aggregate.ends_with("ordering_mode=Sorted"), "{stream_day}");
         assert!(aggregate.contains("metered_windows(") && aggregate.contains("last_reading("), "{stream_day}");
         assert!(!stream_day.contains("SortExec") && !stream_day.contains("Repartition"), "{stream_day}");
-        // Windows are sorted by series; streams and days of one bucket are few.
+        // Windows are sorted by series; streams and days of one shard are few.
         assert_eq!(metered_usage.matches("SortExec").count(), 1, "{metered_usage}");
         assert!(!metered_usage.contains("Merge") && !metered_usage.contains("Union"), "{metered_usage}");
         assert!(!stream_state.contains("Repartition") && !metered_day.contains("Repartition"), "{metered_day}");

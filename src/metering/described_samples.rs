@@ -1,4 +1,4 @@
-//! The rows of `described_sample`: the merged samples of a date and bucket. Each has the series of its stream at that
+//! The rows of `described_sample`: the merged samples of a date and shard. Each has the series of its stream at that
 //! instant and the measure of its meter.
 //!
 //! The rows are made stream by stream while a statement reads them, so memory contains one batch. The last reading of
@@ -34,10 +34,10 @@ pub(super) const DESCRIBED_SAMPLE: &str = "metering/described_sample";
 /// The number of rows after which a batch ends, at the end of a stream. Larger batches leave the cache of a core.
 const BATCH_ROWS: usize = 16 * 1024;
 
-/// The catalog, which the buckets of a date share. Missing attributes can lead to new series.
+/// The catalog, which the shards of a date share. Missing attributes can lead to new series.
 pub type SharedCatalog = Arc<Mutex<Catalog>>;
 
-/// The rows of one date and bucket, batch by batch, in the order of streams and instants.
+/// The rows of one date and shard, batch by batch, in the order of streams and instants.
 #[derive(Debug)]
 pub struct DescribedSamples {
     samples: Samples,

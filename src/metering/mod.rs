@@ -81,7 +81,7 @@ async fn meter(
         pending,
     };
     let mut metered_days = BTreeSet::new();
-    // Dates are metered in order, because each date needs the stream states of the date before. The buckets of a date
+    // Dates are metered in order, because each date needs the stream states of the date before. The shards of a date
     // are independent.
     while let Some((day, _)) = metering.pending.first().copied() {
         metering.meter_date(transaction, day).await?;
@@ -139,16 +139,15 @@ struct Metering<'a> {
     meters_changed: bool,
     restated: Option<BillingPeriod>,
     closed_meters: ClosedMeters,
-    /// The dates and buckets that are still to be metered.
+    /// The dates and shards that are still to be metered.
     pending: BTreeSet<(DayNumber, u32)>,
 }
 
 impl Metering<'_> {
-    /// Meters the pending buckets of a date, as many at once as memory and threads allow.
+    /// Meters the pending shards of a date, as many at once as memory and threads allow.
     async fn meter_date(&mut self, transaction: &mut Transaction, number: DayNumber) -> Result<(), Error> {
         let environment = self.environment;
-        let buckets: Vec<u32> =
-            self.pending.range((number, 0)..=(number, u32::MAX)).map(|(_, bucket)| *bucket).collect();
+        let shards: Vec<u32> = self.pending.range((number, 0)..=(number, u32::MAX)).map(|(_, shard)| *shard).collect();
         self.pending.retain(|(pending, _)| *pending != number);
         let (calendar, closed_meters) = (&mut self.calendar, &mut self.closed_meters);
         let day = Day { number, start: calendar.day_start(number), end: calendar.day_start(number + 1) };
@@ -158,33 +157,33 @@ impl Metering<'_> {
         let has_kept_windows = !locked(&self.catalog).series_of(|stream| is_removed(&stream.meter)).is_empty();
         let plans = DayPlans::new(&self.session, day, validity, has_kept_windows).await?;
         let measures = Arc::new(measures);
-        let mut later = buckets.as_slice();
+        let mut later = shards.as_slice();
         while !later.is_empty() {
-            let sizes = later.iter().map(|bucket| size_of_work(transaction, number, *bucket));
-            let (buckets, rest) = later.split_at(environment.memory.parallel_items(sizes, run::threads()));
+            let sizes = later.iter().map(|shard| size_of_work(transaction, number, *shard));
+            let (shards, rest) = later.split_at(environment.memory.parallel_items(sizes, run::threads()));
             later = rest;
-            let mut work = Vec::with_capacity(buckets.len());
-            for bucket in buckets {
-                work.push(DayWork::load(transaction, &self.catalog, &measures, day, *bucket).await?);
+            let mut work = Vec::with_capacity(shards.len());
+            for shard in shards {
+                work.push(DayWork::load(transaction, &self.catalog, &measures, day, *shard).await?);
             }
             let catalog = &self.catalog;
             let metered = run::at_once(work, |work| {
                 let metering = work.meter(&plans, Arc::clone(&measures), Arc::clone(catalog));
                 run::on_this_thread(metering)?
             });
-            for (bucket, parts) in buckets.iter().zip(metered) {
-                self.write(transaction, number, *bucket, parts?).await?;
+            for (shard, parts) in shards.iter().zip(metered) {
+                self.write(transaction, number, *shard, parts?).await?;
             }
         }
         Ok(())
     }
 
-    /// Writes the relations of a date and bucket, and adds the next date to the pending dates if it can change.
+    /// Writes the relations of a date and shard, and adds the next date to the pending dates if it can change.
     async fn write(
         &mut self,
         transaction: &mut Transaction,
         day: DayNumber,
-        bucket: u32,
+        shard: u32,
         [stream_state, metered_usage, metered_day]: [Part; 3],
     ) -> Result<(), Error> {
         let state_changed = transaction.replace_encoded(stream_state).await?;
@@ -194,16 +193,16 @@ impl Metering<'_> {
         // Equal stream states do not imply equal quantities if the meters have changed.
         if state_changed || self.meters_changed {
             let meters = &self.environment.rules.meters;
-            let next = next_day(transaction, meters, &mut self.calendar, day, bucket, self.observed_until).await?;
-            self.pending.extend(next.map(|day| (day, bucket)));
+            let next = next_day(transaction, meters, &mut self.calendar, day, shard, self.observed_until).await?;
+            self.pending.extend(next.map(|day| (day, shard)));
         }
         Ok(())
     }
 }
 
-/// The memory in bytes for metering a date and bucket: its files, and at most one window for each sample.
-fn size_of_work(transaction: &Transaction, day: DayNumber, bucket: u32) -> usize {
-    let files = transaction.partition_files("sample", &date_of(day).to_string(), bucket);
+/// The memory in bytes for metering a date and shard: its files, and at most one window for each sample.
+fn size_of_work(transaction: &Transaction, day: DayNumber, shard: u32) -> usize {
+    let files = transaction.partition_files("sample", &date_of(day).to_string(), shard);
     files.iter().map(|file| file.bytes as usize + file.rows as usize * WINDOW_BYTES).sum()
 }
 
@@ -247,7 +246,7 @@ fn meters_changed(rules: &RuleBook, transaction: &Transaction, catalog: &Catalog
     !before.is_empty() && rules.meters.iter().any(|meter| is_other(&meter))
 }
 
-/// Every date and bucket with samples or metered usage. Usage whose samples have expired is excluded and remains
+/// Every date and shard with samples or metered usage. Usage whose samples have expired is excluded and remains
 /// unchanged.
 fn all_metered(transaction: &Transaction) -> Vec<(DayNumber, u32)> {
     let samples_from = transaction.snapshot.samples_from().unwrap_or_default();
@@ -255,7 +254,7 @@ fn all_metered(transaction: &Transaction) -> Vec<(DayNumber, u32)> {
         ["sample", "stream_state", "metered_usage"].into_iter().flat_map(|relation| transaction.files(relation));
     files
         .filter(|file| file.partition.as_str() >= samples_from)
-        .filter_map(|file| Some((day_number(file.partition.parse().ok()?), file.bucket)))
+        .filter_map(|file| Some((day_number(file.partition.parse().ok()?), file.shard)))
         .collect()
 }
 
@@ -266,11 +265,11 @@ async fn next_day(
     meters: &[Meter],
     calendar: &mut Calendar,
     day: DayNumber,
-    bucket: u32,
+    shard: u32,
     observed_until: i64,
 ) -> Result<Option<DayNumber>, Error> {
     let partition = date_of(day).to_string();
-    let is_later = |file: &DataFile| file.bucket == bucket && file.partition > partition;
+    let is_later = |file: &DataFile| file.shard == shard && file.partition > partition;
     let samples = transaction.files_where("sample", is_later);
     let stream_states = transaction.files_where("stream_state", is_later);
     let next = samples.iter().chain(&stream_states).map(|file| file.partition.as_str()).min();
@@ -279,7 +278,7 @@ async fn next_day(
         return Ok(next);
     }
     let day_end = calendar.day_start(day + 1);
-    if day_end < observed_until && has_open_states(transaction, &partition, bucket).await? {
+    if day_end < observed_until && has_open_states(transaction, &partition, shard).await? {
         return Ok(Some(day + 1));
     }
     let is_state =
@@ -288,7 +287,7 @@ async fn next_day(
         return Ok(next);
     }
     let longest = meters.iter().map(|meter| i64::from(meter.max_gap_seconds)).max().unwrap_or(0) * 1_000_000;
-    for file in transaction.partition_files("stream_state", &partition, bucket) {
+    for file in transaction.partition_files("stream_state", &partition, shard) {
         for batch in transaction.lake.read_data(&file).await? {
             let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
             if times.values().iter().any(|time| time + longest > day_end) {
@@ -307,8 +306,8 @@ fn observed_until(environment: &Environment) -> i64 {
 }
 
 /// Whether a date ends with a state that is valid until the next event.
-async fn has_open_states(transaction: &Transaction, partition: &str, bucket: u32) -> Result<bool, Error> {
-    for file in transaction.partition_files("stream_state", partition, bucket) {
+async fn has_open_states(transaction: &Transaction, partition: &str, shard: u32) -> Result<bool, Error> {
+    for file in transaction.partition_files("stream_state", partition, shard) {
         let data = transaction.lake.data(&file).await?;
         // The statistics of the file show whether the file contains states.
         if data.is_never_true("is_state")? {
@@ -335,23 +334,23 @@ async fn days_with_open_states(
 ) -> Result<Vec<(DayNumber, u32)>, Error> {
     let mut last: BTreeMap<u32, String> = BTreeMap::new();
     for file in transaction.files("stream_state") {
-        let date = last.entry(file.bucket).or_default();
+        let date = last.entry(file.shard).or_default();
         *date = std::mem::take(date).max(file.partition);
     }
     let mut dates = Vec::new();
-    for (bucket, partition) in last {
+    for (shard, partition) in last {
         let Some(date) = partition.parse().ok().map(day_number) else { continue };
-        if calendar.day_start(date) < observed_until && has_open_states(transaction, &partition, bucket).await? {
-            dates.extend((date..=calendar.day_of(observed_until - 1)).map(|day| (day, bucket)));
+        if calendar.day_start(date) < observed_until && has_open_states(transaction, &partition, shard).await? {
+            dates.extend((date..=calendar.day_of(observed_until - 1)).map(|day| (day, shard)));
         }
     }
     Ok(dates)
 }
 
-/// One date and bucket, with all inputs of its metering.
+/// One date and shard, with all inputs of its metering.
 struct DayWork {
     day: Day,
-    bucket: u32,
+    shard: u32,
     samples: Vec<StoredData>,
     /// Sorted by stream.
     previous: Vec<StreamState>,
@@ -365,19 +364,19 @@ impl DayWork {
         catalog: &SharedCatalog,
         measures: &Measures,
         day: Day,
-        bucket: u32,
+        shard: u32,
     ) -> Result<Self, Error> {
         let partition = date_of(day.number).to_string();
         let mut samples = Vec::new();
-        for file in transaction.partition_files("sample", &partition, bucket) {
+        for file in transaction.partition_files("sample", &partition, shard) {
             samples.push(transaction.lake.data(&file).await?);
         }
         Ok(Self {
             day,
-            bucket,
+            shard,
             samples,
-            previous: previous_stream_states(transaction, &partition, bucket, day.start).await?,
-            kept_windows: windows_of_removed_meters(transaction, catalog, measures, &partition, bucket).await?,
+            previous: previous_stream_states(transaction, &partition, shard, day.start).await?,
+            kept_windows: windows_of_removed_meters(transaction, catalog, measures, &partition, shard).await?,
         })
     }
 
@@ -391,7 +390,7 @@ impl DayWork {
         let samples = DescribedSamples::open(&self.samples, self.previous, measures, catalog)?;
         let metered = plans.run(samples, self.kept_windows).await?;
         let partition = date_of(self.day.number).to_string();
-        let part = |path: &str, rows: &[RecordBatch]| run::encode(path, &partition, self.bucket, rows);
+        let part = |path: &str, rows: &[RecordBatch]| run::encode(path, &partition, self.shard, rows);
         Ok([
             part(STREAM_STATE, &metered.stream_state)?,
             part(METERED_USAGE, &metered.metered_usage)?,
@@ -406,10 +405,10 @@ async fn windows_of_removed_meters(
     catalog: &SharedCatalog,
     measures: &Measures,
     partition: &str,
-    bucket: u32,
+    shard: u32,
 ) -> Result<Vec<RecordBatch>, Error> {
     let mut windows = Vec::new();
-    for file in transaction.partition_files("metered_usage", partition, bucket) {
+    for file in transaction.partition_files("metered_usage", partition, shard) {
         for batch in transaction.lake.read_data(&file).await? {
             let series: &UInt64Array = rows::column(&batch, "series_id")?;
             let removed: BooleanArray = {

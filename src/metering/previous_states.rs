@@ -30,11 +30,11 @@ pub struct StreamState {
 pub(super) async fn previous_stream_states(
     transaction: &Transaction,
     partition: &str,
-    bucket: u32,
+    shard: u32,
     day_start: i64,
 ) -> Result<Vec<StreamState>, Error> {
     let before =
-        transaction.files_where("stream_state", |file| file.bucket == bucket && file.partition.as_str() < partition);
+        transaction.files_where("stream_state", |file| file.shard == shard && file.partition.as_str() < partition);
     let mut remembered = Vec::new();
     if let Some(file) = before.iter().max_by(|left, right| left.partition.cmp(&right.partition)) {
         for batch in transaction.lake.read_data(file).await? {

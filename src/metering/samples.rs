@@ -1,4 +1,4 @@
-//! The samples of one date and bucket, stream by stream, merged from the files of several deliveries.
+//! The samples of one date and shard, stream by stream, merged from the files of several deliveries.
 //!
 //! Each file is sorted by stream, time and digest. The files are merged while they are read, so memory contains one
 //! batch of each file. The order is verified while reading, because quantities depend on the order.

@@ -27,7 +27,7 @@ pub struct Config {
     /// The language of documents, as a tag of BCP 47.
     pub language: String,
     /// The number of files for the samples of one date, split by stream. The first commit of a lake fixes this number.
-    pub buckets: u32,
+    pub shards: u32,
     /// The longest time between two deliveries of one event, in seconds.
     pub duplicate_window_seconds: u32,
     pub seller: Seller,

@@ -3,7 +3,7 @@
 //! | share | part of the limit minus the program's own memory | use |
 //! | --- | --- | --- |
 //! | pending samples | a quarter, at most 64 MiB | intake before de-duplication; the rest goes to a temporary file |
-//! | parallel work | a half | dates and buckets that are de-duplicated or metered at the same time |
+//! | parallel work | a half | dates and shards that are de-duplicated or metered at the same time |
 //! | engine, with its registered relations | a half | rating, invoicing, reports; operators spill |
 //!
 //! Intake ends before the engine starts. Uncounted memory uses the remainder: rows between two operators, pages, and

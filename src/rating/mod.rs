@@ -84,9 +84,9 @@ async fn rate_period(context: &Context, transaction: &mut Transaction, series: R
     drop(stage);
     // An earlier run may have written more batches.
     for path in ["rating/rated_usage", "rating/unrated_usage"] {
-        let is_obsolete = |file: &DataFile| file.partition == partition && file.bucket as usize >= batch_count;
+        let is_obsolete = |file: &DataFile| file.partition == partition && file.shard as usize >= batch_count;
         for file in transaction.files_where(&statement(path)?.name, is_obsolete) {
-            transaction.replace(path, &partition, file.bucket, &[]).await?;
+            transaction.replace(path, &partition, file.shard, &[]).await?;
         }
         // Later stages read the relations of the whole period from the files.
         transaction.register(path, |file| file.partition == partition).await?;

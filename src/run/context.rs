@@ -170,7 +170,7 @@ fn calendar_of(config: &Config) -> Result<Calendar, Error> {
 }
 
 fn settings_of(config: &Config) -> LakeSettings {
-    LakeSettings { time_zone: config.time_zone.clone(), buckets: config.buckets }
+    LakeSettings { time_zone: config.time_zone.clone(), shards: config.shards }
 }
 
 fn provenance(config: &Config, rules: &RuleBook, options: &RunOptions, kind: CommitKind) -> Provenance {

@@ -14,12 +14,12 @@ use crate::model::period::BillingPeriod;
 use crate::query::{Parameters, Session, persisted_relation, statement};
 use crate::storage::{self, ChangedRelations, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, Snapshot};
 
-/// The encoded rows of one partition and bucket.
+/// The encoded rows of one partition and shard.
 #[derive(Debug)]
 pub struct Part {
     relation: String,
     partition: String,
-    bucket: u32,
+    shard: u32,
     /// `None` if there are no rows.
     data: Option<EncodedData>,
 }
@@ -37,14 +37,14 @@ impl Part {
 }
 
 /// Encodes rows of a relation. The encoding needs no transaction, so several threads can encode at the same time.
-pub fn encode(relation_path: &str, partition: &str, bucket: u32, batches: &[RecordBatch]) -> Result<Part, Error> {
+pub fn encode(relation_path: &str, partition: &str, shard: u32, batches: &[RecordBatch]) -> Result<Part, Error> {
     let relation = statement(relation_path)?;
     let data = if batches.iter().all(|batch| batch.num_rows() == 0) {
         None
     } else {
-        Some(EncodedData::new(&relation.name, partition, bucket, &relation.schema, batches)?)
+        Some(EncodedData::new(&relation.name, partition, shard, &relation.schema, batches)?)
     };
-    Ok(Part { relation: relation.name.clone(), partition: partition.to_owned(), bucket, data })
+    Ok(Part { relation: relation.name.clone(), partition: partition.to_owned(), shard, data })
 }
 
 /// Registers files of a lake under the name of the relation at a path. The engine reads the files without the lake and
@@ -214,9 +214,9 @@ impl Transaction {
         files
     }
 
-    /// The files of one partition and bucket.
-    pub fn partition_files(&self, relation: &str, partition: &str, bucket: u32) -> Vec<DataFile> {
-        self.files_where(relation, |file| file.partition == partition && file.bucket == bucket)
+    /// The files of one partition and shard.
+    pub fn partition_files(&self, relation: &str, partition: &str, shard: u32) -> Vec<DataFile> {
+        self.files_where(relation, |file| file.partition == partition && file.shard == shard)
     }
 
     /// Adds rows to a partition. Its existing rows stay.
@@ -224,10 +224,10 @@ impl Transaction {
         &mut self,
         relation_path: &str,
         partition: &str,
-        bucket: u32,
+        shard: u32,
         batches: &[RecordBatch],
     ) -> Result<(), Error> {
-        self.append_encoded(encode(relation_path, partition, bucket, batches)?).await
+        self.append_encoded(encode(relation_path, partition, shard, batches)?).await
     }
 
     /// Writes a data file. If a vacuum is deleting the file of the regular name, the new file gets another name.
@@ -248,20 +248,20 @@ impl Transaction {
         Ok(())
     }
 
-    /// Replaces the content of a partition and bucket with the given rows. Returns whether the files changed.
+    /// Replaces the content of a partition and shard with the given rows. Returns whether the files changed.
     pub async fn replace(
         &mut self,
         relation_path: &str,
         partition: &str,
-        bucket: u32,
+        shard: u32,
         batches: &[RecordBatch],
     ) -> Result<bool, Error> {
-        self.replace_encoded(encode(relation_path, partition, bucket, batches)?).await
+        self.replace_encoded(encode(relation_path, partition, shard, batches)?).await
     }
 
     pub async fn replace_encoded(&mut self, part: Part) -> Result<bool, Error> {
         part.log();
-        let before = self.partition_files(&part.relation, &part.partition, part.bucket);
+        let before = self.partition_files(&part.relation, &part.partition, part.shard);
         let after = match part.data {
             Some(data) => Some(self.write(data).await?),
             None => None,

@@ -3,7 +3,7 @@
 //! ```text
 //! log/00000000000000000042.json                       one commit
 //! log/checkpoint.json.zst                             the snapshot after some entry
-//! data/<relation>/<partition>/<bucket>-<digest>.parquet
+//! data/<relation>/<partition>/<shard>-<digest>.parquet
 //! data/<relation>/manifest/00000000000000000042.json  the files after commit 42
 //! documents/<billing period>/<attempt>/…              pages and CSV; `latest` contains the attempt
 //! ```
@@ -29,9 +29,9 @@ pub fn log_sequence(file_name: &str) -> Option<u64> {
     if digits.len() == 20 { digits.parse().ok() } else { None }
 }
 
-pub fn data_file(relation: &str, partition: &str, bucket: u32, sha256: &str) -> String {
+pub fn data_file(relation: &str, partition: &str, shard: u32, sha256: &str) -> String {
     // Sixteen hexadecimal digits are enough to distinguish the files of a partition. The log has the complete digest.
-    format!("data/{relation}/{partition}/{bucket:03}-{}.parquet", &sha256[..16])
+    format!("data/{relation}/{partition}/{shard:03}-{}.parquet", &sha256[..16])
 }
 
 /// The directory of the manifests of a relation.

@@ -60,7 +60,7 @@ impl CommitKind {
 #[serde(deny_unknown_fields)]
 pub struct LakeSettings {
     pub time_zone: String,
-    pub buckets: u32,
+    pub shards: u32,
 }
 
 /// The settings of a meter that determine its quantities, at the time of a commit. If these settings change, usage has
@@ -122,7 +122,7 @@ pub struct DataFile {
     pub relation: String,
     /// A date, a billing period, or `all`.
     pub partition: String,
-    pub bucket: u32,
+    pub shard: u32,
     pub rows: u64,
     pub bytes: u64,
     pub sha256: String,

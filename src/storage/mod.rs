@@ -398,7 +398,7 @@ impl EncodedData {
     pub fn new(
         relation: &str,
         partition: &str,
-        bucket: u32,
+        shard: u32,
         schema: &SchemaRef,
         batches: &[RecordBatch],
     ) -> Result<Self, Error> {
@@ -406,10 +406,10 @@ impl EncodedData {
         let bytes = Bytes::from(parquet_file::encode(schema, batches).map_err(failed)?);
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let file = DataFile {
-            path: layout::data_file(relation, partition, bucket, &sha256),
+            path: layout::data_file(relation, partition, shard, &sha256),
             relation: relation.to_owned(),
             partition: partition.to_owned(),
-            bucket,
+            shard,
             rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
             bytes: bytes.len() as u64,
             sha256,

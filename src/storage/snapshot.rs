@@ -158,7 +158,7 @@ impl Snapshot {
         self.samples_from.as_deref()
     }
 
-    /// The files of a relation in the order of their paths, which is the order of partitions and buckets.
+    /// The files of a relation in the order of their paths, which is the order of partitions and shards.
     pub fn files<'a>(&'a self, relation: &'a str) -> impl Iterator<Item = &'a DataFile> {
         self.files.values().filter(move |file| file.relation == relation)
     }

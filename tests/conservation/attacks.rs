@@ -395,8 +395,8 @@ fn increase_belongs_to_the_project_of_the_later_reading() {
 }
 
 #[test]
-fn a_stream_is_expired_independently_of_other_streams_in_its_bucket() {
-    // Other streams in the bucket must not decide whether an old counter is kept.
+fn a_stream_is_expired_independently_of_other_streams_in_its_shard() {
+    // Other streams in the shard must not decide whether an old counter is kept.
     let rows = ["m,a,2026-08-01T10:00:00Z,10,p,,,,", "m,a,2026-10-05T12:00:00Z,25,p,,,,"];
     let alone = lake(INCREASE, PRICE_OF_ONE, &rows);
     alone.run(PERIOD);

@@ -143,7 +143,7 @@ fn commit(sequence: u64, name: &str) -> Commit {
         kind: CommitKind::Intake,
         program_version: name.to_owned(),
         committed_at: String::new(),
-        settings: LakeSettings { time_zone: "UTC".to_owned(), buckets: 1 },
+        settings: LakeSettings { time_zone: "UTC".to_owned(), shards: 1 },
         period: None,
         added: Vec::new(),
         removed: Vec::new(),
@@ -280,11 +280,11 @@ fn a_damaged_log_is_an_error() {
 }
 
 #[test]
-fn time_zone_and_buckets_of_a_lake_cannot_change() {
+fn time_zone_and_shards_of_a_lake_cannot_change() {
     let lake = lake();
     lake.run(PERIOD);
     let config = lake.text("conto.toml");
-    for change in [r#"time_zone = "Europe/Paris""#, "buckets = 2"] {
+    for change in [r#"time_zone = "Europe/Paris""#, "shards = 2"] {
         lake.put("conto.toml", &config);
         lake.configure(change);
         assert!(matches!(lake.try_run(PERIOD), Err(Error::Lake(LakeError::LakeSettings { .. }))));

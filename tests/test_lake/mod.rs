@@ -64,7 +64,7 @@ rules = "rules"
 accounts = "accounts.toml"
 time_zone = "UTC"
 currency = "EUR"
-buckets = 1
+shards = 1
 
 [seller]
 name = "Seller"

@@ -9,12 +9,12 @@ use crate::pipeline;
 
 /// Merge the small files of usage
 ///
-/// Each delivery adds files to the dates of its usage. One file for each date and bucket is faster to read. No result
+/// Each delivery adds files to the dates of its usage. One file for each date and shard is faster to read. No result
 /// changes. `conto lake vacuum` deletes the replaced files.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto lake compact")]
 pub(in crate::cli) struct CompactCommand {
-    /// Merge the files of a date and bucket that has at least so many
+    /// Merge the files of a date and shard that has at least so many
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..))]
     least_files: u16,
 }

@@ -62,10 +62,10 @@ pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), 
     Ok(())
 }
 
-/// For each bucket, the stream state of the last date before `date`.
+/// For each shard, the stream state of the last date before `date`.
 fn last_before(snapshot: &Snapshot, date: &str) -> Vec<DataFile> {
     let before: Vec<&DataFile> = snapshot.files("stream_state").filter(|file| file.partition.as_str() < date).collect();
     let is_last =
-        |file: &&&DataFile| !before.iter().any(|other| other.bucket == file.bucket && other.partition > file.partition);
+        |file: &&&DataFile| !before.iter().any(|other| other.shard == file.shard && other.partition > file.partition);
     before.iter().filter(is_last).map(|file| (*file).clone()).collect()
 }

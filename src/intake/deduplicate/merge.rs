@@ -1,4 +1,4 @@
-//! De-duplication of the pending samples of one date and bucket against the committed samples.
+//! De-duplication of the pending samples of one date and shard against the committed samples.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -36,7 +36,7 @@ pub enum Place {
     Duplicate,
 }
 
-/// The committed deliveries of one date and bucket.
+/// The committed deliveries of one date and shard.
 #[derive(Debug, Default)]
 pub struct Committed {
     /// The samples that count, sorted by identity. Inferred states of one instant are sorted by the time of their
@@ -57,7 +57,7 @@ pub struct Conflict {
     pub file: u32,
 }
 
-/// The outcomes of the pending samples of one date and bucket.
+/// The outcomes of the pending samples of one date and shard.
 #[derive(Debug)]
 pub struct DedupResult {
     /// The counts of each file, by the index of the file.
@@ -65,7 +65,7 @@ pub struct DedupResult {
     pub conflicts: Vec<Conflict>,
 }
 
-/// The new deliveries of one date and bucket, with the outcomes of all pending samples.
+/// The new deliveries of one date and shard, with the outcomes of all pending samples.
 #[derive(Debug)]
 pub struct Deduplicated {
     /// Rows of `sample`, sorted by its grain.
@@ -150,7 +150,7 @@ pub fn was_sent_before(sample: &Sample, other: &Sample) -> bool {
     sample.evidence.is_inferred() && sample.evidence < other.evidence
 }
 
-/// The state of de-duplicating one date and bucket.
+/// The state of de-duplicating one date and shard.
 struct Deduplicating<'a> {
     files: &'a [u64],
     events: &'a RepeatedEvents,

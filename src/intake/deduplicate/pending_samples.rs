@@ -1,8 +1,8 @@
-//! The samples of this run by date and bucket, buffered until all files are read.
+//! The samples of this run by date and shard, buffered until all files are read.
 //!
 //! The choice between two contradicting samples of one run must not depend on the order of files. So no sample is
 //! merged before the last file is read. Samples are buffered in columns, with 25 bytes for each sample, or 33 bytes
-//! with a digest. If the buffer exceeds its memory budget, the samples move to an unnamed temporary file. One bucket of
+//! with a digest. If the buffer exceeds its memory budget, the samples move to an unnamed temporary file. One shard of
 //! one date at a time is read back.
 
 use std::fs::File;
@@ -59,7 +59,7 @@ const EVIDENCE: u8 = IS_STATE | BACKFILLED;
 /// One whole in units of the ninth decimal place. Most quantities are whole, so 64 bits are enough for them.
 const ONE: i128 = Quantity::ONE.units();
 
-/// The samples of one date and bucket, in columns.
+/// The samples of one date and shard, in columns.
 #[derive(Clone, Debug, Default)]
 struct Columns {
     stream_refs: Vec<u32>,
@@ -84,9 +84,9 @@ struct SpilledRun {
     files: Vec<(u32, u32)>,
 }
 
-/// The buffered samples of one date and bucket, in memory and in the temporary file.
+/// The buffered samples of one date and shard, in memory and in the temporary file.
 #[derive(Debug, Default)]
-struct BucketBuffer {
+struct ShardBuffer {
     columns: Columns,
     runs: Vec<SpilledRun>,
 }
@@ -94,12 +94,12 @@ struct BucketBuffer {
 /// All samples that wait to be merged.
 #[derive(Debug)]
 pub struct PendingSamples {
-    /// The buffers of each date, one for each bucket. A list is sufficient, because a run reads few dates, mostly one
+    /// The buffers of each date, one for each shard. A list is sufficient, because a run reads few dates, mostly one
     /// after the other.
-    days: Vec<(DayNumber, Vec<BucketBuffer>)>,
+    days: Vec<(DayNumber, Vec<ShardBuffer>)>,
     /// Index of the date of the last sample.
     current: usize,
-    buckets: usize,
+    shards: usize,
     file: u32,
     buffered_rows: usize,
     max_buffered_rows: usize,
@@ -114,11 +114,11 @@ struct Spill {
 
 impl PendingSamples {
     /// An empty buffer. At most `budget_bytes` of samples are in memory. The others are in a temporary file.
-    pub fn new(buckets: u32, budget_bytes: usize) -> Self {
+    pub fn new(shards: u32, budget_bytes: usize) -> Self {
         Self {
             days: Vec::new(),
             current: 0,
-            buckets: buckets as usize,
+            shards: shards as usize,
             file: 0,
             buffered_rows: 0,
             max_buffered_rows: (budget_bytes / 33).max(1),
@@ -131,14 +131,14 @@ impl PendingSamples {
         self.file = file;
     }
 
-    pub fn push(&mut self, day: DayNumber, bucket: u32, sample: &PendingSample) -> io::Result<()> {
+    pub fn push(&mut self, day: DayNumber, shard: u32, sample: &PendingSample) -> io::Result<()> {
         if self.days.get(self.current).is_none_or(|(current, _)| *current != day) {
             self.current = self.days.iter().position(|(existing, _)| *existing == day).unwrap_or_else(|| {
-                self.days.push((day, std::iter::repeat_with(BucketBuffer::default).take(self.buckets).collect()));
+                self.days.push((day, std::iter::repeat_with(ShardBuffer::default).take(self.shards).collect()));
                 self.days.len() - 1
             });
         }
-        self.days[self.current].1[bucket as usize].columns.push(sample, self.file);
+        self.days[self.current].1[shard as usize].columns.push(sample, self.file);
         self.buffered_rows += 1;
         if self.buffered_rows >= self.max_buffered_rows { self.spill() } else { Ok(()) }
     }
@@ -163,32 +163,32 @@ impl PendingSamples {
         Ok(())
     }
 
-    /// The dates and buckets with pending samples, in order.
+    /// The dates and shards with pending samples, in order.
     pub fn partitions(&self) -> Vec<(DayNumber, u32)> {
         let mut partitions = Vec::new();
         for (day, buffers) in &self.days {
             let filled = buffers.iter().enumerate().filter(|(_, buffer)| !buffer.is_empty());
-            partitions.extend(filled.map(|(bucket, _)| (*day, bucket as u32)));
+            partitions.extend(filled.map(|(shard, _)| (*day, shard as u32)));
         }
         partitions.sort_unstable();
         partitions
     }
 
-    /// The number of pending samples of a date and bucket.
-    pub fn rows(&self, day: DayNumber, bucket: u32) -> usize {
+    /// The number of pending samples of a date and shard.
+    pub fn rows(&self, day: DayNumber, shard: u32) -> usize {
         let buffer = self
             .days
             .iter()
             .find(|(existing, _)| *existing == day)
-            .and_then(|(_, buffers)| buffers.get(bucket as usize));
-        buffer.map_or(0, BucketBuffer::rows)
+            .and_then(|(_, buffers)| buffers.get(shard as usize));
+        buffer.map_or(0, ShardBuffer::rows)
     }
 
-    /// Takes out the samples of one date and bucket, in the order of reading.
-    pub fn take(&mut self, day: DayNumber, bucket: u32) -> io::Result<Unsorted> {
+    /// Takes out the samples of one date and shard, in the order of reading.
+    pub fn take(&mut self, day: DayNumber, shard: u32) -> io::Result<Unsorted> {
         let buffer = self.days.iter_mut().find(|(existing, _)| *existing == day);
         let buffer =
-            buffer.and_then(|(_, buffers)| buffers.get_mut(bucket as usize)).map(std::mem::take).unwrap_or_default();
+            buffer.and_then(|(_, buffers)| buffers.get_mut(shard as usize)).map(std::mem::take).unwrap_or_default();
         let mut columns = Columns::with_capacity(buffer.rows());
         if let Some(spill) = &mut self.spill {
             for run in &buffer.runs {
@@ -200,7 +200,7 @@ impl PendingSamples {
     }
 }
 
-impl BucketBuffer {
+impl ShardBuffer {
     fn rows(&self) -> usize {
         self.runs.iter().map(|run| run.rows).sum::<usize>() + self.columns.stream_refs.len()
     }
@@ -352,11 +352,11 @@ impl Spill {
     }
 }
 
-/// The samples of one date and bucket in the order of reading.
+/// The samples of one date and shard in the order of reading.
 #[derive(Debug)]
 pub struct Unsorted(Columns);
 
-/// The samples of one date and bucket, grouped by stream in the order of stream ids. Within a stream, samples are in
+/// The samples of one date and shard, grouped by stream in the order of stream ids. Within a stream, samples are in
 /// the order of reading.
 #[derive(Debug)]
 pub struct Sorted {
@@ -643,12 +643,12 @@ mod tests {
     /// The samples of all partitions. Each partition is in the order of streams, then of reading.
     fn all_samples(mut pending: PendingSamples, stream_refs: &[StreamRef]) -> Vec<(DayNumber, u32, Sample, u32)> {
         let mut samples = Vec::new();
-        for (day, bucket) in pending.partitions() {
-            let sorted = pending.take(day, bucket).unwrap().sort(stream_refs);
+        for (day, shard) in pending.partitions() {
+            let sorted = pending.take(day, shard).unwrap().sort(stream_refs);
             for (stream_id, rows) in sorted.streams() {
                 samples.extend(rows.map(|row| {
                     let (sample, file) = sorted.sample(stream_id, row, &[0, 1, 2]);
-                    (day, bucket, sample, file)
+                    (day, shard, sample, file)
                 }));
             }
         }
@@ -694,8 +694,8 @@ mod tests {
                 };
                 pending.begin_file(file);
                 let stream_id = stream_refs[stream_ref as usize].stream_id;
-                let bucket = (stream_id % 4) as u32;
-                pending.push(day, bucket, &pending_sample).unwrap();
+                let shard = (stream_id % 4) as u32;
+                pending.push(day, shard, &pending_sample).unwrap();
                 let sample = Sample {
                     stream_id,
                     measured_at,
@@ -708,9 +708,9 @@ mod tests {
                     deleted,
                     evidence,
                 };
-                expected.push((day, bucket, sample, file));
+                expected.push((day, shard, sample, file));
             }
-            expected.sort_by_key(|(day, bucket, sample, _)| (*day, *bucket, sample.stream_id, sample.line));
+            expected.sort_by_key(|(day, shard, sample, _)| (*day, *shard, sample.stream_id, sample.line));
             prop_assert_eq!(all_samples(pending, &stream_refs), expected);
         }
     }

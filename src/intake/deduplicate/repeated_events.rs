@@ -39,7 +39,7 @@ pub struct CommittedFile {
     pub data: StoredData,
 }
 
-/// The deliveries of the events of one date and bucket that have several times, sorted by time.
+/// The deliveries of the events of one date and shard that have several times, sorted by time.
 #[derive(Debug, Default)]
 pub struct RepeatedEvents {
     window_microseconds: i64,

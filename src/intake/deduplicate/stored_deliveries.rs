@@ -1,4 +1,4 @@
-//! The deliveries of one date and bucket in the lake: rows that are read, removed, or moved to another relation.
+//! The deliveries of one date and shard in the lake: rows that are read, removed, or moved to another relation.
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
@@ -38,11 +38,11 @@ pub async fn read(
     transaction: &Transaction,
     place: Place,
     day: DayNumber,
-    bucket: u32,
+    shard: u32,
     pick: impl Fn(&Sample) -> bool,
 ) -> Result<Vec<Sample>, Error> {
     let mut deliveries = Vec::new();
-    for file in transaction.partition_files(place.relation(), &date_of(day).to_string(), bucket) {
+    for file in transaction.partition_files(place.relation(), &date_of(day).to_string(), shard) {
         deliveries.extend(samples_of(&transaction.lake.read_data(&file).await?)?.into_iter().filter(&pick));
     }
     Ok(deliveries)
@@ -53,13 +53,13 @@ pub async fn remove(
     transaction: &mut Transaction,
     place: Place,
     day: DayNumber,
-    bucket: u32,
+    shard: u32,
     pick: impl Fn(&Sample) -> bool,
 ) -> Result<Vec<RecordBatch>, Error> {
     let partition = date_of(day).to_string();
     let failed = |source| rows::failed(place.relation(), source);
     let mut removed = Vec::new();
-    for file in transaction.partition_files(place.relation(), &partition, bucket) {
+    for file in transaction.partition_files(place.relation(), &partition, shard) {
         let (mut retained, mut is_changed) = (Vec::new(), false);
         for batch in transaction.lake.read_data(&file).await? {
             let is_picked: Vec<bool> = samples_of(std::slice::from_ref(&batch))?.iter().map(&pick).collect();
@@ -75,7 +75,7 @@ pub async fn remove(
         }
         if is_changed {
             transaction.remove(std::slice::from_ref(&file));
-            transaction.append(place.relation_path(), &partition, bucket, &retained).await?;
+            transaction.append(place.relation_path(), &partition, shard, &retained).await?;
         }
     }
     Ok(removed)
@@ -86,13 +86,13 @@ pub async fn relocate(
     transaction: &mut Transaction,
     (from, to): (Place, Place),
     day: DayNumber,
-    bucket: u32,
+    shard: u32,
     pick: impl Fn(&Sample) -> bool,
 ) -> Result<(), Error> {
-    let moved = remove(transaction, from, day, bucket, pick).await?;
+    let moved = remove(transaction, from, day, shard, pick).await?;
     if moved.is_empty() {
         return Ok(());
     }
     let moved = rows::sorted(&moved, &["stream_id", "measured_at", "record_digest", "input_file_id"])?;
-    transaction.append(to.relation_path(), &date_of(day).to_string(), bucket, &[moved]).await
+    transaction.append(to.relation_path(), &date_of(day).to_string(), shard, &[moved]).await
 }

@@ -18,7 +18,7 @@ pub type Deliveries = Vec<(Place, Sample)>;
 pub async fn deliveries_of(
     transaction: &Transaction,
     calendar: &mut Calendar,
-    bucket: u32,
+    shard: u32,
     identities: impl Iterator<Item = Identity>,
 ) -> Result<BTreeMap<Identity, Deliveries>, Error> {
     let mut by_day: BTreeMap<DayNumber, HashSet<Identity>> = BTreeMap::new();
@@ -29,7 +29,7 @@ pub async fn deliveries_of(
     for (day, identities) in by_day {
         for place in PLACES {
             let is_wanted = |sample: &Sample| identities.contains(&sample.identity());
-            for sample in stored_deliveries::read(transaction, place, day, bucket, is_wanted).await? {
+            for sample in stored_deliveries::read(transaction, place, day, shard, is_wanted).await? {
                 groups.entry(sample.identity()).or_default().push((place, sample));
             }
         }

@@ -1,4 +1,4 @@
-//! The sink of all readers, which collects samples by date and bucket, labels, and rejected records.
+//! The sink of all readers, which collects samples by date and shard, labels, and rejected records.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -102,7 +102,7 @@ pub struct Collector<'a> {
     bindings: &'a Bindings,
     pub catalog: Catalog,
     calendar: Calendar,
-    buckets: u64,
+    shards: u64,
     /// Every record group of this run, with a 128-bit hash of the values that its records share. `None` if each record
     /// needs its own evaluation, because a meter rejects the record or a lookup depends on the time.
     groups: Vec<(u128, Option<RecordGroupId>)>,
@@ -169,7 +169,7 @@ impl<'a> Collector<'a> {
         bindings: &'a Bindings,
         catalog: Catalog,
         calendar: Calendar,
-        buckets: u32,
+        shards: u32,
         stored_rejections: HashMap<u64, Option<u64>>,
         budget_bytes: usize,
     ) -> Self {
@@ -177,7 +177,7 @@ impl<'a> Collector<'a> {
             bindings,
             catalog,
             calendar,
-            buckets: u64::from(buckets),
+            shards: u64::from(shards),
             groups: Vec::new(),
             group_index: HashMap::default(),
             last_group: 0,
@@ -185,7 +185,7 @@ impl<'a> Collector<'a> {
             seen_labels: HashMap::new(),
             stream_refs: Vec::new(),
             stream_ref_index: HashMap::new(),
-            pending: PendingSamples::new(buckets, budget_bytes),
+            pending: PendingSamples::new(shards, budget_bytes),
             labels: Labels::new(),
             rejected: Vec::new(),
             stored_rejections,
@@ -271,7 +271,7 @@ impl<'a> Collector<'a> {
         stored.filter(|(_, file)| read_again.contains(file)).chain(self.accepted_conflicts.iter().copied()).collect()
     }
 
-    /// Adds the result of de-duplicating one date and bucket to the counts of the files.
+    /// Adds the result of de-duplicating one date and shard to the counts of the files.
     pub fn count_outcome(&mut self, outcome: &DedupResult) {
         for ((_, counts), added) in self.files.iter_mut().zip(&outcome.file_counts) {
             counts.accepted += added.accepted;
@@ -448,7 +448,7 @@ impl<'a> Collector<'a> {
         });
         BoundMeter {
             stream_ref: index,
-            bucket: (stream_ref.stream_id % self.buckets) as u32,
+            shard: (stream_ref.stream_id % self.shards) as u32,
             max_gap: i64::from(binding.meter.max_gap_seconds) * 1_000_000,
             aggregation: binding.meter.aggregation,
             signed: binding.meter.signed,
@@ -550,7 +550,7 @@ impl<'a> Collector<'a> {
             deleted: measured.deleted,
             evidence: measured.evidence,
         };
-        if let Err(error) = self.pending.push(day, bound_meter.bucket, &pending_sample) {
+        if let Err(error) = self.pending.push(day, bound_meter.shard, &pending_sample) {
             self.failure.get_or_insert(Error::Temporary(error));
         }
         let counts = self.counts();
@@ -887,8 +887,8 @@ mod tests {
         collector.record(&record(Quantity::from_integer(-1)), || Cow::Borrowed(b"raw"));
         assert!(collector.failure.is_none());
         let mut accepted: Vec<String> = Vec::new();
-        for (day, bucket) in collector.pending.partitions() {
-            let sorted = collector.pending.take(day, bucket).unwrap().sort(&collector.stream_refs);
+        for (day, shard) in collector.pending.partitions() {
+            let sorted = collector.pending.take(day, shard).unwrap().sort(&collector.stream_refs);
             for (stream_id, rows) in sorted.streams() {
                 accepted.push(collector.catalog.stream(stream_id).unwrap().meter.to_string());
                 for row in rows {

@@ -25,7 +25,7 @@ pub struct RecordGroupId {
 pub struct BoundMeter {
     /// Index of the records' stream and series.
     pub stream_ref: u32,
-    pub bucket: u32,
+    pub shard: u32,
     /// In microseconds.
     pub max_gap: i64,
     pub aggregation: Aggregation,

@@ -30,7 +30,7 @@ const CONFIGURATION_KEYS: &[Key] = &[
     key("currency", CURRENCY, "Currency of prices and of the seller's books, as a code of ISO 4217.").required(),
     key("language", Kind::Text, "Language of documents as a BCP 47 tag, such as en, de or fr-CH.").default("en"),
     key(
-        "buckets",
+        "shards",
         Kind::Integer(1, 64),
         "Number of files for the samples of a date; the first commit of the lake fixes it.",
     )

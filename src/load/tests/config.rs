@@ -42,8 +42,8 @@ fn errors_of_the_configuration() {
         &[
             "lak = 'x'",
             "language = 'not a language'",
-            "buckets = 0",
-            "buckets = '8'",
+            "shards = 0",
+            "shards = '8'",
             "accounts = 'missing.toml'",
             "[seller]\nname = 'Cloud'\ncountry = 'de'",
             "[seller]\nname = 'Cloud'\naddress = 'Street 1'",
@@ -62,13 +62,13 @@ fn errors_of_the_configuration() {
         with_lines,
     ), @r#"
     lak = 'x'
-        config::unknown_key | conto.toml:3:1 | unknown key `lak` in the configuration | did you mean `lake`? (keys: lake, rules, accounts, exchange_rates, minimum_invoice_amount, time_zone, currency, language, buckets, duplicate_window, seller, tax, closing, run, invoice_per, zero_invoices, templates, ledger, source)
+        config::unknown_key | conto.toml:3:1 | unknown key `lak` in the configuration | did you mean `lake`? (keys: lake, rules, accounts, exchange_rates, minimum_invoice_amount, time_zone, currency, language, shards, duplicate_window, seller, tax, closing, run, invoice_per, zero_invoices, templates, ledger, source)
     language = 'not a language'
         config::unknown_language | conto.toml:3:12 | `not a language` is not a language tag | use a tag such as `en`, `de` or `fr-CH`
-    buckets = 0
-        config::bad_number | conto.toml:3:11 | `buckets` is 0, expected 1 to 64
-    buckets = '8'
-        config::wrong_type | conto.toml:3:11 | `buckets` is text, expected an integer | write it without quotes
+    shards = 0
+        config::bad_number | conto.toml:3:10 | `shards` is 0, expected 1 to 64
+    shards = '8'
+        config::wrong_type | conto.toml:3:10 | `shards` is text, expected an integer | write it without quotes
     accounts = 'missing.toml'
         accounts::unreadable | conto.toml:3:12 | cannot read `/etc/conto/missing.toml`: no such file | the path is relative to the directory of conto.toml
     [seller] ⏎ name = 'Cloud' ⏎ country = 'de'

@@ -236,7 +236,7 @@ fn a_configuration_with_few_keys_and_one_with_all_keys_are_read() {
     assert_eq!(lines(diagnostics), "");
     let read = read.unwrap();
     assert_eq!((read.lake.as_str(), read.rules.to_str().unwrap()), ("/etc/conto/lake", "/etc/conto/rating-rules"));
-    assert_eq!((read.time_zone.as_str(), read.language.as_str(), read.buckets), ("UTC", "en", 1));
+    assert_eq!((read.time_zone.as_str(), read.language.as_str(), read.shards), ("UTC", "en", 1));
     assert_eq!((read.tax.name.as_str(), read.tax.category.as_str(), read.tax.rate.is_zero()), ("Tax", "O", true));
     assert!(read.accounts.source.is_none());
 
@@ -247,7 +247,7 @@ accounts = "accounts.toml"
 time_zone = "Europe/Berlin"
 currency = "EUR"
 language = "de"
-buckets = 16
+shards = 16
 
 [seller]
 name = "Cloud"
