@@ -7,7 +7,7 @@
     python3 nightly.py month   --series 70000 --days 31       all days in one run, then priced again with another rule
     python3 nightly.py rules   --series 7000  --days 1        5,000 rules against 10
     python3 nightly.py steps   --series 7000                  metering against decoding, from `cargo bench --bench steps`
-    python3 nightly.py growth                                 cost as samples and projects grow, as growth.svg
+    python3 nightly.py growth                                 cost as samples and projects grow, as docs/images/growth.svg
     python3 nightly.py table                                  all but `growth`, as the table of docs/internals/benchmarks.md
 
 A scale is a fraction of the sizes of the table: `table --scale 0.01` needs a minute.
@@ -229,7 +229,7 @@ def growth(bench):
             cpu, peak = statistics.median(run.cpu for run in runs), max(run.peak for run in runs)
             curves.setdefault(name, []).append((x, cpu, peak))
             print(f"{series * days * 288:,} samples, {projects:,} projects: {figures(runs)}", flush=True)
-    (HERE / "growth.svg").write_text(chart(curves))
+    (HERE.parent.parent / "docs/images/growth.svg").write_text(chart(curves))
 
 
 def chart(curves):
