@@ -200,11 +200,11 @@ fn an_account_with_an_amount_brought_forward_cannot_be_deleted() {
     assert_eq!(documents(&lake, OCTOBER), ["A invoice 2 0 2.4"]);
 }
 
-/// The commitment of 100.00 applies to October as a whole, in which the account ends, and not to November.
+/// The minimum spend of 100.00 applies to October as a whole, in which the account ends, and not to November.
 #[test]
-fn a_commitment_ends_with_the_period_in_which_its_account_ends() {
+fn a_minimum_spend_ends_with_the_period_in_which_its_account_ends() {
     let committed = r#"
-        [[commitment]]
+        [[minimum_spend]]
         id = "c"
         account = "A"
         amount = "100.00"

@@ -100,7 +100,7 @@ fn check(lake: &TestLake, period: &str, picked: impl Fn(usize) -> usize) -> Vec<
     counts
 }
 
-/// The sample has discounts, credits of each kind, a commitment, three currencies and an account without invoices.
+/// The sample has discounts, credits of each kind, a minimum spend, three currencies and an account without invoices.
 /// October is closed. Then late usage arrives for three projects: ten hours, and twice 0.001 hours. November continues
 /// the balances.
 #[test]

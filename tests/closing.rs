@@ -5,7 +5,7 @@
 //! | `numbers` | document numbers, number series of sellers, the order of dates, `[[closing.opening]]` |
 //! | `blockers` | blockers of a close: missing usage, rejected records, earlier months that are still open |
 //! | `late_usage` | usage that arrives late or is retracted: credit notes, invoices, the next invoice |
-//! | `credits` | discounts, credits, prepaid money and commitments in corrections |
+//! | `credits` | discounts, credits, prepaid money and minimum spends in corrections |
 //! | `final_invoices` | the final invoice of an account that leaves during an open month |
 //! | `taxes` | currency, exchange rate, VAT, reverse charge and tax point of corrections |
 //! | `several_taxes` | several taxes on one line, on invoices, corrections and restatements |

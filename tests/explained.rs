@@ -294,14 +294,14 @@ fn explain_adds_up_for_every_charge_kind() {
         minimum = "40"
         tier = [{ up_to = "100", percent = "5" }, { percent = "2" }]
 
-        [[commitment]]
+        [[minimum_spend]]
         id = "dearer"
         description = "Base load"
         account = "C-2003"
         amount = "100"
         overage_factor = "1.5"
 
-        [[commitment]]
+        [[minimum_spend]]
         id = "cheaper"
         description = "Base load"
         account = "C-2004"

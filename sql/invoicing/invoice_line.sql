@@ -5,7 +5,7 @@
 -- writes  invoice_number         TEXT not null
 --         line_number            BIGINT not null           from one
 --         account_id             TEXT not null
---         project_id             TEXT                      null for the account as a whole, such as a commitment
+--         project_id             TEXT                      null for the account as a whole, such as a minimum spend
 --         charge_category        TEXT not null             Usage, Purchase, or Adjustment for amounts brought or
 --                                                          carried forward
 --         service                TEXT not null
@@ -14,7 +14,7 @@
 --         description            TEXT not null
 --         line_by                TEXT not null
 --         charge_kind            TEXT not null             the kind of charge, see below
---         term_id                TEXT                      id of the fee or commitment
+--         term_id                TEXT                      id of the fee or minimum spend
 --         tier_start             DECIMAL(28,9) not null    distinguishes tiers that have the same price
 --         charge_period_start    DATE not null             first date with usage
 --         charge_period_end      DATE not null             exclusive: the day after the last date with usage

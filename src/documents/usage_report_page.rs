@@ -35,7 +35,7 @@ pub(super) struct InvoicedLines<'a> {
     has_correction: bool,
 }
 
-/// The invoice lines of each project and account that are in usage reports. Percentage fees, commitments and amounts
+/// The invoice lines of each project and account that are in usage reports. Percentage fees, minimum spends and amounts
 /// brought forward are not in reports.
 pub(super) fn invoiced_lines(relations: &Relations) -> Result<BTreeMap<ProjectKey<'_>, InvoicedLines<'_>>, Error> {
     let mut corrections = BTreeSet::new();

@@ -15,7 +15,7 @@ use crate::error::{ClosingError, Error};
 use crate::invoicing::brought_forward::BroughtForward;
 use crate::invoicing::credit_balance::Balances;
 use crate::invoicing::document::{Document, SuspendedAccount};
-use crate::invoicing::totals::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, InvoiceTotals};
+use crate::invoicing::totals::{AppliedCredit, AppliedDiscount, AppliedMinimumSpend, AppliedValue, InvoiceTotals};
 use crate::model::account::{Account, InvoicePer, PUBLIC_CARD, Project, ZeroInvoices};
 use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Place};
@@ -25,7 +25,7 @@ use crate::model::one_off_charge::ONE_OFF;
 use crate::model::period::{BillingPeriod, DayNumber, day_number};
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::{
-    CARRIED_FORWARD, Commitment, Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, SKIPPED, TaxCategory,
+    CARRIED_FORWARD, Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, MinimumSpend, SKIPPED, TaxCategory,
 };
 use crate::rows::{self, Row};
 use crate::run::Context;
@@ -183,11 +183,11 @@ impl<'a> DraftContext<'a> {
         Ok(Drafts { documents, suspended_accounts })
     }
 
-    /// Adds the payers that get an invoice without usage, because of a commitment, a minimum fee or an amount brought
+    /// Adds the payers that get an invoice without usage, because of a minimum spend, a minimum fee or an amount brought
     /// forward.
     fn add_payers_without_usage(&self, payers: &mut BTreeMap<PayerKey, Vec<Charge<'_>>>, balances: &Balances) {
         let accounts = &self.config.accounts;
-        let committed = self.terms.terms.commitments.iter().filter(|one| {
+        let committed = self.terms.terms.minimum_spends.iter().filter(|one| {
             one.validity.contains(self.last_day) && accounts.get(&one.account).is_some_and(|one| self.is_valid(one))
         });
         let brought_forward = balances.payers_with_brought_forward();
@@ -230,9 +230,9 @@ impl<'a> DraftContext<'a> {
         let terms = self.terms.terms;
         let discounts = terms.discounts.iter().flat_map(|term| term.accounts.iter().map(|id| (id, &term.declared_at)));
         let fees = terms.fees.iter().flat_map(|term| term.accounts.iter().map(|id| (id, &term.declared_at)));
-        let commitments = terms.commitments.iter().map(|term| (&term.account, &term.declared_at));
+        let minimum_spends = terms.minimum_spends.iter().map(|term| (&term.account, &term.declared_at));
         let credits = terms.credits.iter().map(|term| (&term.account, &term.declared_at));
-        let all: Vec<(&String, &Place)> = discounts.chain(fees).chain(commitments).chain(credits).collect();
+        let all: Vec<(&String, &Place)> = discounts.chain(fees).chain(minimum_spends).chain(credits).collect();
         let is_known =
             |id: &str| self.config.accounts.get(id).is_some() || payers.keys().any(|(account_id, _)| account_id == id);
         let unknown = all.into_iter().filter(|(id, _)| !is_known(id));
@@ -284,10 +284,11 @@ impl<'a> DraftContext<'a> {
             let project = charge.row.optional_text("project_id")?.filter(|_| per == InvoicePer::Project);
             by_document.entry(project.map(str::to_owned)).or_default().push(*charge);
         }
-        let committed = !self.commitments_of(&buyer).is_empty();
+        let committed = !self.minimum_spends_of(&buyer).is_empty();
         if committed && per == InvoicePer::Project {
-            let detail = "a commitment needs one invoice per account, but the account has one per project".to_owned();
-            return suspended("commitment_per_project", detail);
+            let detail =
+                "a minimum spend needs one invoice per account, but the account has one per project".to_owned();
+            return suspended("minimum_spend_per_project", detail);
         }
         if committed {
             by_document.entry(None).or_default();
@@ -339,13 +340,13 @@ impl<'a> DraftContext<'a> {
         Ok(charges)
     }
 
-    /// The commitments of the buyer. An account has commitments in each period with a day on which it is valid.
-    fn commitments_of(&self, buyer: &Buyer<'_>) -> Vec<&'a Commitment> {
+    /// The minimum spends of the buyer. An account has minimum spends in each period with a day on which it is valid.
+    fn minimum_spends_of(&self, buyer: &Buyer<'_>) -> Vec<&'a MinimumSpend> {
         if buyer.account.is_some_and(|account| !self.is_valid(account)) {
             return Vec::new();
         }
-        let commitments = self.terms.terms.commitments.iter().filter(|one| one.validity.contains(self.last_day));
-        commitments.filter(|one| self.is_buyer(buyer, &one.account)).collect()
+        let minimum_spends = self.terms.terms.minimum_spends.iter().filter(|one| one.validity.contains(self.last_day));
+        minimum_spends.filter(|one| self.is_buyer(buyer, &one.account)).collect()
     }
 
     /// Whether an account is valid on any day of the period.
@@ -564,7 +565,7 @@ impl<'a> DraftContext<'a> {
         Ok(discounts)
     }
 
-    /// Completes a document after its discounts: applies commitments, carries a small or negative amount forward, and
+    /// Completes a document after its discounts: applies minimum spends, carries a small or negative amount forward, and
     /// uses credits.
     fn finish(
         &self,
@@ -575,21 +576,21 @@ impl<'a> DraftContext<'a> {
     ) -> Result<Document, DraftError> {
         let InvoiceBuilder { project, project_name, mut totals, brought_forward, buyer_vat_id } = invoice;
         let owner = buyer.line_owner();
-        for commitment in self.commitments_of(buyer) {
-            let mut applies = self.terms.applies("commitment", &commitment.id, &totals.lines, owner)?;
+        for minimum_spend in self.minimum_spends_of(buyer) {
+            let mut applies = self.terms.applies("minimum_spend", &minimum_spend.id, &totals.lines, owner)?;
             for (applies, line) in applies.iter_mut().zip(&totals.lines) {
                 *applies &= line.charge_category == ChargeCategory::Usage;
             }
-            let applied = AppliedCommitment {
-                id: commitment.id.clone(),
-                description: commitment.description.clone(),
-                service: commitment.service.clone(),
-                amount: self.in_currency_of(buyer, commitment.amount, commitment.currency)?,
-                overage_factor: commitment.overage_factor,
-                true_up: commitment.true_up,
+            let applied = AppliedMinimumSpend {
+                id: minimum_spend.id.clone(),
+                description: minimum_spend.description.clone(),
+                service: minimum_spend.service.clone(),
+                amount: self.in_currency_of(buyer, minimum_spend.amount, minimum_spend.currency)?,
+                overage_factor: minimum_spend.overage_factor,
+                true_up: minimum_spend.true_up,
                 applies,
             };
-            totals.commit(&applied, self.days(), |line| -> Result<_, DraftError> {
+            totals.apply_minimum_spend(&applied, self.days(), |line| -> Result<_, DraftError> {
                 let mut one = [line.clone()];
                 self.tax(buyer, &mut one)?;
                 let [line] = one;

@@ -44,7 +44,7 @@ pub(super) struct Line {
     pub(super) line_by: String,
     /// The kind of the charge: `usage`, `flat_fee`, `minimum`, `recurring`, `percent`, `top_up` and the like.
     pub(super) charge_kind: String,
-    /// The id of the fee or commitment that the line is for.
+    /// The id of the fee or minimum spend that the line is for.
     pub(super) term_id: Option<String>,
     pub(super) tier_start: Quantity,
     pub(super) charge_period_start: DayNumber,

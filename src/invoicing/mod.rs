@@ -2,7 +2,7 @@
 //!
 //! SQL groups rated usage into charges, and later adds up and checks the documents. Between these steps, this stage
 //! processes one invoice after the other. The stage determines the buyer, the currency, and the taxes, discounts,
-//! commitments and credits that apply. Every printed amount is rounded and allocated to lines.
+//! minimum spends and credits that apply. Every printed amount is rounded and allocated to lines.
 
 mod allocate;
 mod brought_forward;
@@ -38,7 +38,7 @@ use self::credit_balance::Balances;
 use self::drafting::{DraftContext, Drafts};
 use self::statements::{CHECKS_OF_CORRECTIONS, STAGE, draft_parameters};
 
-/// Drafts an invoice for every invoiced payer with charges, a commitment, a minimum fee or an amount brought forward.
+/// Drafts an invoice for every invoiced payer with charges, a minimum spend, a minimum fee or an amount brought forward.
 pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(), Error> {
     draft_by(context, transaction, None).await
 }

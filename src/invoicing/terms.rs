@@ -40,8 +40,8 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (Com
     for discount in &terms.discounts {
         add("discount", &discount.id, &discount.when);
     }
-    for commitment in &terms.commitments {
-        add("commitment", &commitment.id, &commitment.when);
+    for minimum_spend in &terms.minimum_spends {
+        add("minimum_spend", &minimum_spend.id, &minimum_spend.when);
     }
     for fee in &terms.fees {
         add("fee", &fee.id, &fee.when);

@@ -1,6 +1,6 @@
 //! The totals of one invoice (EN 16931: BG-22), from its rounded lines to the taxable amounts.
 //!
-//! Discounts are applied first, then commitments, the minimum invoice amount and credits. Every printed amount is
+//! Discounts are applied first, then minimum spends, the minimum invoice amount and credits. Every printed amount is
 //! rounded once and allocated to lines by the largest-remainder method.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use crate::model::period::DayNumber;
 use crate::model::tax::{TaxTreatment, tax_amounts};
 use crate::model::terms::{CARRIED_FORWARD, TaxCategory};
 
-/// The component of commitment lines.
-pub(super) const COMMITMENT: &str = "commitment";
+/// The component of minimum spend lines.
+pub(super) const MINIMUM_SPEND: &str = "minimum_spend";
 
 /// The allowance kind of discounts.
 pub(super) const DISCOUNT: &str = "discount";
@@ -22,7 +22,7 @@ pub(super) const DISCOUNT: &str = "discount";
 /// The charge kind of a line that tops up usage to the committed amount.
 const TOP_UP: &str = "top_up";
 
-/// The kind of a price change for usage above a commitment. A higher price becomes a line, and a lower price becomes an
+/// The kind of a price change for usage above a minimum spend. A higher price becomes a line, and a lower price becomes an
 /// allowance.
 pub(super) const OVERAGE: &str = "overage";
 
@@ -43,9 +43,9 @@ pub(super) enum AppliedValue {
     Fixed(Amount),
 }
 
-/// A commitment that applies, in the currency of the invoice.
+/// A minimum spend that applies, in the currency of the invoice.
 #[derive(Clone, Debug)]
-pub(super) struct AppliedCommitment {
+pub(super) struct AppliedMinimumSpend {
     pub(super) id: String,
     pub(super) description: String,
     pub(super) service: String,
@@ -181,38 +181,38 @@ impl InvoiceTotals {
         self.deduct(&picked, base, amount, &deduction)
     }
 
-    /// Applies a commitment. With `true_up`, a line tops up usage to the committed amount. The overage factor changes
+    /// Applies a minimum spend. With `true_up`, a line tops up usage to the committed amount. The overage factor changes
     /// the price of usage above this amount. `tax_of` returns the tax treatment of a new line.
-    pub(super) fn commit<E: From<Error>>(
+    pub(super) fn apply_minimum_spend<E: From<Error>>(
         &mut self,
-        commitment: &AppliedCommitment,
+        minimum_spend: &AppliedMinimumSpend,
         period: (DayNumber, DayNumber),
         tax_of: impl Fn(&Line) -> Result<TaxTreatment, E>,
     ) -> Result<(), E> {
-        let picked = picked(&commitment.applies);
+        let picked = picked(&minimum_spend.applies);
         let base = self.sum(&picked)?;
         let line = |charge_kind: &str, line_by: String, net_amount: Amount| -> Result<Line, E> {
             let mut line = Line::of_amount(period, net_amount)?;
             line.charge_category = ChargeCategory::Purchase;
-            line.service.clone_from(&commitment.service);
-            line.component = COMMITMENT.to_owned();
-            line.sku.clone_from(&commitment.id);
-            line.description.clone_from(&commitment.description);
+            line.service.clone_from(&minimum_spend.service);
+            line.component = MINIMUM_SPEND.to_owned();
+            line.sku.clone_from(&minimum_spend.id);
+            line.description.clone_from(&minimum_spend.description);
             line.line_by = line_by;
             line.charge_kind = charge_kind.to_owned();
-            line.term_id = Some(commitment.id.clone());
+            line.term_id = Some(minimum_spend.id.clone());
             line.tax = tax_of(&line)?;
             Ok(line)
         };
-        if base < commitment.amount {
-            if commitment.true_up {
-                let missing = commitment.amount.checked_sub(base).ok_or(Error::AMOUNT_OVERFLOW)?;
+        if base < minimum_spend.amount {
+            if minimum_spend.true_up {
+                let missing = minimum_spend.amount.checked_sub(base).ok_or(Error::AMOUNT_OVERFLOW)?;
                 self.add(line(TOP_UP, String::new(), missing)?);
             }
             return Ok(());
         }
-        let Some(factor) = commitment.overage_factor else { return Ok(()) };
-        let above = base.checked_sub(commitment.amount).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let Some(factor) = minimum_spend.overage_factor else { return Ok(()) };
+        let above = base.checked_sub(minimum_spend.amount).ok_or(Error::AMOUNT_OVERFLOW)?;
         let increase = factor.checked_sub(Factor::from_integer(1));
         let change = increase.and_then(|increase| above.checked_mul(increase, self.places));
         let change = change.ok_or(Error::AMOUNT_OVERFLOW)?;
@@ -222,8 +222,8 @@ impl InvoiceTotals {
             let amount = Amount::ZERO.checked_sub(change).ok_or(Error::AMOUNT_OVERFLOW)?;
             let deduction = Deduction {
                 kind: OVERAGE,
-                id: &commitment.id,
-                description: &commitment.description,
+                id: &minimum_spend.id,
+                description: &minimum_spend.description,
                 percent: percent_below(factor),
             };
             self.deduct(&picked, above, amount, &deduction)?;
@@ -420,11 +420,11 @@ mod tests {
         Ok(line("1", "20").tax)
     }
 
-    fn commitment(minimum: &str, factor: Option<&str>, lines: usize) -> AppliedCommitment {
-        AppliedCommitment {
+    fn minimum_spend(minimum: &str, factor: Option<&str>, lines: usize) -> AppliedMinimumSpend {
+        AppliedMinimumSpend {
             id: "c".into(),
             description: "Minimum".into(),
-            service: "Commitment".into(),
+            service: "Minimum spend".into(),
             amount: amount(minimum),
             overage_factor: factor.map(|factor| Factor::parse_exact(factor).unwrap()),
             true_up: true,
@@ -499,18 +499,18 @@ mod tests {
         assert_eq!(totals.remaining, [amount("54.00"), amount("36.00")]);
     }
 
-    /// A commitment of 100 tops up usage of 50 by 50. For usage of 140, a factor of 0.8 gives 100 + 32, and a factor of
+    /// A minimum spend of 100 tops up usage of 50 by 50. For usage of 140, a factor of 0.8 gives 100 + 32, and a factor of
     /// 1.5 gives 100 + 60.
     #[test]
-    fn commitments_top_up_usage_below_and_reprice_usage_above() {
+    fn minimum_spends_top_up_usage_below_and_reprice_usage_above() {
         let mut below = InvoiceTotals::new(lines(&["30.00", "20.00"]), 2);
-        below.commit(&commitment("100", None, 2), (0, 31), tax_of).unwrap();
+        below.apply_minimum_spend(&minimum_spend("100", None, 2), (0, 31), tax_of).unwrap();
         let top_up = below.lines.last().unwrap();
         assert_eq!((top_up.net_amount, top_up.charge_kind.as_str()), (amount("50"), "top_up"));
         assert_eq!(below.net().unwrap(), amount("100"));
         for (factor, net) in [("0.8", "132"), ("1.5", "160"), ("1", "140")] {
             let mut above = InvoiceTotals::new(lines(&["100.00", "40.00"]), 2);
-            above.commit(&commitment("100", Some(factor), 2), (0, 31), tax_of).unwrap();
+            above.apply_minimum_spend(&minimum_spend("100", Some(factor), 2), (0, 31), tax_of).unwrap();
             assert_eq!(above.net().unwrap(), amount(net), "{factor}");
             let less: Vec<_> = above.allowances.iter().map(|one| (one.kind, one.percent)).collect();
             let more: Vec<_> = above.lines[2..].iter().map(|one| (&*one.charge_kind, &*one.line_by)).collect();
@@ -576,9 +576,9 @@ mod tests {
                 let applies: Vec<bool> = (0..count).map(|index| mask >> (index % 16) & 1 == 1).collect();
                 totals.discount(&discount(value, &applies)).unwrap();
             }
-            let mut committed = commitment("1", Some("0.9"), count);
+            let mut committed = minimum_spend("1", Some("0.9"), count);
             committed.amount = Amount::from_units(minimum / unit * unit).unwrap();
-            totals.commit(&committed, (0, 31), tax_of).unwrap();
+            totals.apply_minimum_spend(&committed, (0, 31), tax_of).unwrap();
             for balance in credits {
                 let balance = Amount::from_units(balance / unit * unit).unwrap();
                 let credit = AppliedCredit { balance, ..credit("1") };

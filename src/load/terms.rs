@@ -1,4 +1,4 @@
-//! `[[discount]]`, `[[commitment]]`, `[[credit]]` and `[[tax]]`: contract terms that apply to an invoice.
+//! `[[discount]]`, `[[minimum_spend]]`, `[[credit]]` and `[[tax]]`: contract terms that apply to an invoice.
 
 use crate::load::term_parts::amount_of;
 use crate::load::term_parts::own_currency;
@@ -16,14 +16,14 @@ use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::Percent;
 use crate::model::tax::{TaxComponent, TaxTreatment};
 use crate::model::terms::{
-    Commitment, Credit, CreditKind, Discount, DiscountValue, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
+    Credit, CreditKind, Discount, DiscountValue, MinimumSpend, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
 };
 
 /// The tables of contract terms of all rule files.
 #[derive(Debug, Default)]
 pub(crate) struct TermTables<'a> {
     discounts: Vec<Table<'a>>,
-    commitments: Vec<Table<'a>>,
+    minimum_spends: Vec<Table<'a>>,
     credits: Vec<Table<'a>>,
     taxes: Vec<Table<'a>>,
 }
@@ -31,25 +31,25 @@ pub(crate) struct TermTables<'a> {
 impl<'a> TermTables<'a> {
     pub(crate) fn take(&mut self, root: &mut Table<'a>) {
         self.discounts.extend(root.tables("discount", &keys::DISCOUNT));
-        self.commitments.extend(root.tables("commitment", &keys::COMMITMENT));
+        self.minimum_spends.extend(root.tables("minimum_spend", &keys::MINIMUM_SPEND));
         self.credits.extend(root.tables("credit", &keys::CREDIT));
         self.taxes.extend(root.tables("tax", &keys::TAX));
     }
 
     pub(crate) fn read(self, problems: &Problems) -> Terms {
         let discounts = self.discounts.into_iter().filter_map(discount);
-        let commitments = self.commitments.into_iter().filter_map(commitment);
+        let minimum_spends = self.minimum_spends.into_iter().filter_map(minimum_spend);
         let credits = self.credits.into_iter().filter_map(credit);
         let mut terms = Terms {
             discounts: discounts.collect(),
-            commitments: commitments.collect(),
+            minimum_spends: minimum_spends.collect(),
             credits: credits.collect(),
             taxes: self.taxes.into_iter().filter_map(tax).collect(),
             fees: Vec::new(),
         };
         let code = "rules::duplicate_id";
         unique(&mut terms.discounts, |term| (&term.id, &term.declared_at), code, "discount", problems);
-        unique(&mut terms.commitments, |term| (&term.id, &term.declared_at), code, "commitment", problems);
+        unique(&mut terms.minimum_spends, |term| (&term.id, &term.declared_at), code, "minimum spend", problems);
         unique(&mut terms.credits, |term| (&term.id, &term.declared_at), code, "credit", problems);
         unique(&mut terms.taxes, |term| (&term.id, &term.declared_at), code, "tax", problems);
         // The sort is stable, so discounts with equal positions remain sorted by id.
@@ -105,7 +105,7 @@ fn discount(mut table: Table<'_>) -> Option<Discount> {
     })
 }
 
-fn commitment(mut table: Table<'_>) -> Option<Commitment> {
+fn minimum_spend(mut table: Table<'_>) -> Option<MinimumSpend> {
     let declared_at = table.place();
     let id = table.require_text("id");
     let description = table.string("description");
@@ -119,10 +119,10 @@ fn commitment(mut table: Table<'_>) -> Option<Commitment> {
     let true_up = table.take("true_up").and_then(|value| value.boolean()).unwrap_or(true);
     let validity = validity(&mut table, "valid_from", "valid_to");
     table.finish();
-    Some(Commitment {
+    Some(MinimumSpend {
         id: id?.value,
         description: description.unwrap_or_else(|| "Minimum spend".to_owned()),
-        service: service.unwrap_or_else(|| "Commitment".to_owned()),
+        service: service.unwrap_or_else(|| "Minimum spend".to_owned()),
         account: account?.value,
         when,
         amount: amount?,

@@ -1,4 +1,4 @@
-//! The contents of all rule files: meters, lookups, rules, fees, one-off charges, commitments and terms.
+//! The contents of all rule files: meters, lookups, rules, fees, one-off charges, commitment discounts and terms.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct RuleBook {
     pub charges: Vec<OneOffCharge>,
     /// Reservations and hourly commitments, sorted by id.
     pub reservations: Vec<Reservation>,
-    /// Discounts, commitments, credits, taxes and fees.
+    /// Discounts, minimum spends, credits, taxes and fees.
     pub terms: Terms,
     /// The texts of all files, sorted by name, for the committed inputs.
     pub sources: Vec<Arc<SourceText>>,

@@ -1,4 +1,4 @@
-//! Contract terms: discounts, commitments, fees, credits and taxes. They apply to an invoice after usage is priced.
+//! Contract terms: discounts, minimum spends, fees, credits and taxes. They apply to an invoice after usage is priced.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ pub const SKIPPED: &str = "skipped";
 pub struct Terms {
     /// The discounts, in the order in which they apply.
     pub discounts: Vec<Discount>,
-    /// The commitments, sorted by id.
-    pub commitments: Vec<Commitment>,
+    /// The minimum spends, sorted by id.
+    pub minimum_spends: Vec<MinimumSpend>,
     /// The credits, in the order of use.
     pub credits: Vec<Credit>,
     /// The tax rules, sorted by id.
@@ -73,16 +73,16 @@ pub enum DiscountValue {
 
 /// The minimum spend of an account in each period.
 #[derive(Clone, Debug)]
-pub struct Commitment {
+pub struct MinimumSpend {
     pub id: String,
     pub description: String,
     pub service: String,
     pub account: String,
-    /// The lines that count towards the commitment; absent: every line.
+    /// The lines that count towards the minimum spend; absent: every line.
     pub when: Option<Expression>,
     pub amount: Amount,
     pub currency: Currency,
-    /// The factor on the prices of lines above the commitment.
+    /// The factor on the prices of lines above the minimum spend.
     pub overage_factor: Option<Factor>,
     /// Whether the account owes the unspent part.
     pub true_up: bool,

@@ -1,4 +1,4 @@
-//! Discounts, credits, prepaid money and commitments of a closed month when its usage or its rules change.
+//! Discounts, credits, prepaid money and minimum spends of a closed month when its usage or its rules change.
 
 use super::{LATE_30, NOVEMBER, OCTOBER, account, assert_balanced, issued, lake, lines, prices};
 use crate::test_lake::TestLake;
@@ -58,12 +58,12 @@ fn discounts_apply_to_corrections_and_credits_are_not_drawn_again() {
     assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
 }
 
-/// A commitment of 20.00: late usage reduces the top-up before it is charged.
+/// A minimum spend of 20.00: late usage reduces the top-up before it is charged.
 #[test]
-fn late_usage_reduces_the_top_up_of_a_commitment_first() {
+fn late_usage_reduces_the_top_up_of_a_minimum_spend_first() {
     let lake = lake_with_one_invoice(
         r#"
-        [[commitment]]
+        [[minimum_spend]]
         id = "floor"
         description = "Floor"
         account = "acme"

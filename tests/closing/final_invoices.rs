@@ -218,7 +218,7 @@ fn a_second_final_invoice_corrects_the_first_one() {
 fn late_usage_counts_towards_a_minimum_spend_and_draws_on_no_credit() {
     let lake = lake_with_one_invoice(
         r#"
-        [[commitment]]
+        [[minimum_spend]]
         id = "floor"
         description = "Floor"
         account = "gone"

@@ -270,12 +270,12 @@ fn terms(rng: &mut Rng) -> String {
     write!(
         text,
         r#"
-            [[commitment]]
+            [[minimum_spend]]
             id = "least"
             account = "C-1"
             {first}
 
-            [[commitment]]
+            [[minimum_spend]]
             id = "over"
             account = "C-2"
             when = "service = 'A'"
@@ -315,7 +315,7 @@ fn terms(rng: &mut Rng) -> String {
 /// An account and its credits. Most credits have the currency of the account.
 fn account(rng: &mut Rng, number: usize, seller: &str) -> (String, String) {
     let currency = if rng.one_in(3) { seller } else { rng.pick(&CURRENCIES) };
-    // An account with a commitment needs one document.
+    // An account with a minimum spend needs one document.
     let per = if number < 3 || rng.one_in(2) { "account" } else { "project" };
     let cards = if rng.one_in(2) { "cards = [\"own\", \"public\"]\n" } else { "" };
     let account = format!(

@@ -44,7 +44,7 @@ const OF_RULES: [&str; 14] = [
     "reservation",
     "hourly_commitment",
     "discount",
-    "commitment",
+    "minimum_spend",
     "credit",
     "tax",
 ];

@@ -106,7 +106,7 @@ const OF_RULES: &[Probe] = &[
     probe("an `[[hourly_commitment]]`", "`[[hourly_commitment]]`", &["[[hourly_commitment]]\n?\n"]),
     probe("a cover", "`covers`", &["[[hourly_commitment]]\ncovers = [{ ? }]\n"]),
     probe("a `[[discount]]`", "`[[discount]]`", &["[[discount]]\n?\n"]),
-    probe("a `[[commitment]]`", "`[[commitment]]`", &["[[commitment]]\n?\n"]),
+    probe("a `[[minimum_spend]]`", "`[[minimum_spend]]`", &["[[minimum_spend]]\n?\n"]),
     probe(
         "a `[[credit]]`",
         "`[[credit]]`",

@@ -307,7 +307,7 @@ fn a_charge_is_outside_of_discounts_fees_and_minimum_spends() {
         base = "after_discounts"
         percent = "5"
 
-        [[commitment]]
+        [[minimum_spend]]
         id = "minimum"
         account = "acme"
         amount = "50.00"

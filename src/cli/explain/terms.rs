@@ -59,15 +59,15 @@ fn of_fee(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
 }
 
 fn of_minimum_spend(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
-    let commitment = rules.terms.commitments.iter().find(|one| one.id == term_id)?;
-    let amount = in_currency(commitment.amount, commitment.currency);
-    let above = match commitment.overage_factor {
+    let term = rules.terms.minimum_spends.iter().find(|one| one.id == term_id)?;
+    let amount = in_currency(term.amount, term.currency);
+    let above = match term.overage_factor {
         Some(factor) => format!("; usage above this amount costs {factor} times its price"),
         None => String::new(),
     };
-    let condition = condition_text(&commitment.when);
+    let condition = condition_text(&term.when);
     let summary = format!("at least {amount} of usage in each period{condition}{above}");
-    Some(reference(&commitment.id, &commitment.declared_at, summary))
+    Some(reference(&term.id, &term.declared_at, summary))
 }
 
 /// A reservation or an hourly commitment.

@@ -5,7 +5,7 @@ use super::shared::{
     EXAMPLE_USAGES, NULL_VALUES, PACKAGE_ROUNDING, PATH, QUOTE, SEPARATOR, THOUSANDS_MARK, TIER, TIME_ZONE, USAGE_AT,
     USAGE_METER, USAGE_PROJECT, USAGE_QUANTITY, USAGE_RESOURCE, USAGE_WINDOWS,
 };
-use super::terms::{CHARGE, COMMITMENT, CREDIT, DISCOUNT, FEE, HOURLY_COMMITMENT, RECURRING, RESERVATION, TAX};
+use super::terms::{CHARGE, CREDIT, DISCOUNT, FEE, HOURLY_COMMITMENT, MINIMUM_SPEND, RECURRING, RESERVATION, TAX};
 use super::{CURRENCY, DECIMAL, DURATION, Key, Kind, QUANTITY, TEXTS, TableKeys, free_table, key, table};
 
 pub(crate) const RULE_FILE: TableKeys = table("a rule file", RULE_FILE_KEYS);
@@ -25,7 +25,7 @@ const RULE_FILE_KEYS: &[Key] = &[
     key("reservation", Kind::List(&Kind::Table(&RESERVATION)), "A quantity that is paid for every hour."),
     key("hourly_commitment", Kind::List(&Kind::Table(&HOURLY_COMMITMENT)), "An amount that is paid for every hour."),
     key("discount", Kind::List(&Kind::Table(&DISCOUNT)), "A discount on invoice lines."),
-    key("commitment", Kind::List(&Kind::Table(&COMMITMENT)), "A minimum spend of an account in each period."),
+    key("minimum_spend", Kind::List(&Kind::Table(&MINIMUM_SPEND)), "A minimum spend of an account in each period."),
     key("credit", Kind::List(&Kind::Table(&CREDIT)), "A promotional or prepaid credit of an account."),
     key("tax", Kind::List(&Kind::Table(&TAX)), "A tax, and the invoice lines to which it applies."),
 ];

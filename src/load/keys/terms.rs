@@ -198,12 +198,12 @@ const DISCOUNT_KEYS: &[Key] = &[
     VALID_TO,
 ];
 
-pub(crate) const COMMITMENT: TableKeys = table("a `[[commitment]]`", COMMITMENT_KEYS);
-const COMMITMENT_KEYS: &[Key] = &[
-    key("id", Kind::Text, "Unique id of the commitment.").required(),
+pub(crate) const MINIMUM_SPEND: TableKeys = table("a `[[minimum_spend]]`", MINIMUM_SPEND_KEYS);
+const MINIMUM_SPEND_KEYS: &[Key] = &[
+    key("id", Kind::Text, "Unique id of the minimum spend.").required(),
     key("description", Kind::Text, "Text of the invoice line.").default("Minimum spend"),
-    key("service", Kind::Text, "Service to which the invoice line belongs.").default("Commitment"),
-    key("account", Kind::Text, "Account that made the commitment.").required(),
+    key("service", Kind::Text, "Service to which the invoice line belongs.").default("Minimum spend"),
+    key("account", Kind::Text, "Account that owes the minimum spend.").required(),
     key("when", Kind::Text, "SQL condition on the invoice lines that count."),
     key("amount", DECIMAL, "Amount that the account spends at least in each period.").required(),
     TERM_CURRENCY,

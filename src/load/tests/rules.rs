@@ -28,7 +28,7 @@ fn errors_of_every_rule_file() {
     currency = 'EUR' ⏎ currency = 'EUR'
         rules::syntax | r.toml:2:1 | not valid TOML: duplicate key
     curency = 'EUR'
-        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (keys: currency, meter, rule, included_units, lookup, recurring, charge, fee, reservation, hourly_commitment, discount, commitment, credit, tax)
+        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (keys: currency, meter, rule, included_units, lookup, recurring, charge, fee, reservation, hourly_commitment, discount, minimum_spend, credit, tax)
     currency = 'USD'
     currency = 'EURO'
         rules::unknown_currency | r.toml:1:12 | `EURO` is not a currency of ISO 4217 for payments | use a code of three capital letters, such as `EUR`
@@ -43,7 +43,7 @@ fn errors_of_every_rule_file() {
     [rule] ⏎ id = 'a'
         rules::wrong_type | r.toml:1:1 | `rule` is a table, expected an array of tables
     [[tariff]]
-        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | keys: currency, meter, rule, included_units, lookup, recurring, charge, fee, reservation, hourly_commitment, discount, commitment, credit, tax
+        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | keys: currency, meter, rule, included_units, lookup, recurring, charge, fee, reservation, hourly_commitment, discount, minimum_spend, credit, tax
     "#);
 }
 
@@ -51,8 +51,8 @@ fn errors_of_every_rule_file() {
 fn an_invalid_file_does_not_hide_errors_of_others() {
     assert_snapshot!(errors(&[("a.toml", "x ="), ("b.toml", "y = 1"), ("c.toml", "z = 1")]), @"
     rules::syntax | a.toml:1:4 | not valid TOML: string values must be quoted, expected literal string
-    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | keys: currency, meter, rule, included_units, lookup, recurring, charge, fee, reservation, hourly_commitment, discount, commitment, credit, tax
-    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | keys: currency, meter, rule, included_units, lookup, recurring, charge, fee, reservation, hourly_commitment, discount, commitment, credit, tax
+    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | keys: currency, meter, rule, included_units, lookup, recurring, charge, fee, reservation, hourly_commitment, discount, minimum_spend, credit, tax
+    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | keys: currency, meter, rule, included_units, lookup, recurring, charge, fee, reservation, hourly_commitment, discount, minimum_spend, credit, tax
     ");
 }
 

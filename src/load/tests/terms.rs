@@ -15,7 +15,7 @@ fn errors_of_terms() {
             "[[discount]]\nid = 'd'\npercent = '10'\nvalid_from = 2026-02-01\nvalid_to = 2026-01-01",
             "[[discount]]\nid = 'd'\npercent = '10'\nvalid_from = 2026-02-01T12:00:00Z",
             "[[discount]]\nid = 'd'\npercent = '10'\n[[discount]]\nid = 'd'\npercent = '5'",
-            "[[commitment]]\nid = 'c'\namount = '0'",
+            "[[minimum_spend]]\nid = 'c'\namount = '0'",
             "[[credit]]\nid = 'c'\naccount = 'a'\namount = '10'\nkind = 'gift'",
             "[[credit]]\nid = 'c'\naccount = 'a'\namount = '10'\nkind = 'prepaid'",
             "[[credit]]\nid = 'c'\naccount = 'a'\namount = '10'\nkind = 'prepaid'\ntaxed = 'at_sale'",
@@ -47,8 +47,8 @@ fn errors_of_terms() {
         rules::wrong_type | r.toml:4:14 | `valid_from` is a date or time, expected a date without a time, such as 2026-10-01
     [[discount]] ⏎ id = 'd' ⏎ percent = '10' ⏎ [[discount]] ⏎ id = 'd' ⏎ percent = '5'
         rules::duplicate_id | r.toml:4:1, r.toml:1:1 | discount `d` is declared twice | rename or remove one of them
-    [[commitment]] ⏎ id = 'c' ⏎ amount = '0'
-        rules::missing_key | r.toml:1:1 | `account` is missing in a `[[commitment]]` | add `account = …`
+    [[minimum_spend]] ⏎ id = 'c' ⏎ amount = '0'
+        rules::missing_key | r.toml:1:1 | `account` is missing in a `[[minimum_spend]]` | add `account = …`
         rules::bad_number | r.toml:3:10 | `amount` is zero, expected more than zero
     [[credit]] ⏎ id = 'c' ⏎ account = 'a' ⏎ amount = '10' ⏎ kind = 'gift'
         rules::unknown_word | r.toml:5:8 | `gift` is not a value of `kind` | values: promotional, prepaid
