@@ -199,7 +199,7 @@ fn check_invoices(lake: &TestLake, billed: &Billed) {
 /// Asserts that each record has one outcome, and that the counts of the input files match the rows.
 fn check_books(lake: &TestLake) {
     let sum = |column: &str| -> i128 { lake.rows("input_file").iter().map(|row| units(&row[column], 0)).sum() };
-    assert_eq!(sum("fact_count"), sum("accepted_count") + sum("duplicate_count") + sum("rejected_count"));
+    assert_eq!(sum("sample_count"), sum("accepted_count") + sum("duplicate_count") + sum("rejected_count"));
     assert_eq!(sum("accepted_count"), lake.rows("sample").len() as i128, "accepted records are samples");
     assert_eq!(sum("rejected_count"), lake.rows("rejected_record").len() as i128, "rejected records are listed");
 }

@@ -111,7 +111,7 @@ fn check(line: &Value, lake: &TestLake) -> Amount {
             assert_eq!(amount, Some(net), "{line:#}");
             assert!(text(&line["term_reference"], "place").contains(".toml:"), "{line:#}");
         }
-        ("Purchase", "top_up" | "overage" | "minimum") if text(line, "component") != "standing" => {
+        ("Purchase", "top_up" | "overage" | "minimum") if text(line, "component") != "unused_pool" => {
             assert!(text(&line["term_reference"], "place").contains(".toml:"), "{line:#}");
         }
         ("Purchase", _) => {

@@ -589,7 +589,7 @@ proptest! {
         lake.run(OCTOBER);
         prop_assert_eq!((metered(&lake, "m"), metered(&lake, "seen")), expected(&present, &files));
         let outcomes = lake.sql(
-            "SELECT COUNT(*) FROM input_file WHERE fact_count <> accepted_count + duplicate_count + retracted_count",
+            "SELECT COUNT(*) FROM input_file WHERE sample_count <> accepted_count + duplicate_count + retracted_count",
         );
         prop_assert_eq!(outcomes, ["0"]);
         let accepted: i64 = self::outcomes(&lake).values().map(|counts| counts[0]).sum();

@@ -24,7 +24,7 @@ WITH suspended AS (
   SELECT DISTINCT account_id, account_name
   FROM suspended_account
 ),
-standing AS (
+charge AS (
   SELECT charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, currency,
          MAX(status) AS status,
          CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS quantity,
@@ -34,26 +34,26 @@ standing AS (
   FROM non_usage_charge
   GROUP BY charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, currency
 )
-SELECT standing.charge_period_start AS charge_date,
-       standing.account_id,
-       standing.project_id,
-       standing.resource_id,
+SELECT charge.charge_period_start AS charge_date,
+       charge.account_id,
+       charge.project_id,
+       charge.resource_id,
        '' AS meter,
-       standing.service,
-       standing.sku,
-       standing.quantity AS consumed_quantity,
-       standing.unit AS consumed_unit,
-       standing.quantity AS pricing_quantity,
-       standing.unit AS pricing_unit,
-       standing.contracted_cost AS cost,
-       standing.list_cost,
-       standing.currency,
-       CASE WHEN suspended.account_id IS NOT NULL AND standing.status IN ('invoiced', 'retail') THEN 'suspended'
-            ELSE standing.status END AS status,
-       standing.line_by AS dimensions,
+       charge.service,
+       charge.sku,
+       charge.quantity AS consumed_quantity,
+       charge.unit AS consumed_unit,
+       charge.quantity AS pricing_quantity,
+       charge.unit AS pricing_unit,
+       charge.contracted_cost AS cost,
+       charge.list_cost,
+       charge.currency,
+       CASE WHEN suspended.account_id IS NOT NULL AND charge.status IN ('invoiced', 'retail') THEN 'suspended'
+            ELSE charge.status END AS status,
+       charge.line_by AS dimensions,
        '' AS labels
-FROM standing
-LEFT JOIN suspended ON suspended.account_id = standing.account_id
- AND suspended.account_name IS NOT DISTINCT FROM standing.account_name
-ORDER BY standing.account_id, charge_date, standing.project_id NULLS FIRST, standing.resource_id, standing.service,
-         standing.sku, dimensions, pricing_unit, standing.currency
+FROM charge
+LEFT JOIN suspended ON suspended.account_id = charge.account_id
+ AND suspended.account_name IS NOT DISTINCT FROM charge.account_name
+ORDER BY charge.account_id, charge_date, charge.project_id NULLS FIRST, charge.resource_id, charge.service,
+         charge.sku, dimensions, pricing_unit, charge.currency

@@ -11,7 +11,7 @@
 --                                                       or byte_count changes
 --         read_count         BIGINT not null            records read
 --         unmetered_count    BIGINT not null            well-formed records that no meter takes
---         fact_count         BIGINT not null            one for each meter that takes a record, and one for each record
+--         sample_count       BIGINT not null            one for each meter that takes a record, and one for each record
 --                                                       that is rejected as a whole
 --         accepted_count     BIGINT not null            samples that were stored
 --         duplicate_count    BIGINT not null            samples that another delivery has too

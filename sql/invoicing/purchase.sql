@@ -8,7 +8,7 @@
 --         project_id             TEXT                      null for the account as a whole
 --         project_name           TEXT
 --         service                TEXT not null
---         component              TEXT not null             the charge kind, or standing for an unused pool
+--         component              TEXT not null             the charge kind, or unused_pool
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
@@ -30,7 +30,7 @@ SELECT account_id,
        project_id,
        MAX(project_name) AS project_name,
        service,
-       CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END AS component,
+       CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'unused_pool' ELSE charge_kind END AS component,
        sku,
        description,
        line_by,
@@ -48,7 +48,7 @@ SELECT account_id,
 FROM non_usage_charge
 WHERE status IN ('invoiced', 'retail')
 GROUP BY account_id, account_name, project_id, service,
-         CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END,
+         CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'unused_pool' ELSE charge_kind END,
          sku, description, line_by, charge_kind, contracted_unit_price, currency, unit, unit_price_per
 HAVING SUM(CAST(quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(contracted_cost AS DECIMAL(60,18))) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id NULLS FIRST, service, component, sku, description, line_by,

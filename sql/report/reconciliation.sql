@@ -59,7 +59,7 @@ taxed AS (
 ),
 entry AS (
   SELECT 1 AS position, 'records' AS invariant, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign,
-         SUM(CAST(fact_count AS DECIMAL(60,18)) + CAST(unmetered_count AS DECIMAL(60,18))) AS amount
+         SUM(CAST(sample_count AS DECIMAL(60,18)) + CAST(unmetered_count AS DECIMAL(60,18))) AS amount
   FROM input_file
   UNION ALL
   SELECT 1, 'records', 'record', 2, 'accepted', -1, SUM(CAST(accepted_count AS DECIMAL(60,18)))

@@ -3,9 +3,9 @@
 -- reads   input_file
 --
 -- Only unmetered records have no sample.
-SELECT input_file_id, url, read_count, unmetered_count, fact_count, accepted_count, duplicate_count, rejected_count,
+SELECT input_file_id, url, read_count, unmetered_count, sample_count, accepted_count, duplicate_count, rejected_count,
        retracted_count
 FROM input_file
-WHERE fact_count <> accepted_count + duplicate_count + rejected_count + retracted_count
-   OR read_count > unmetered_count + fact_count
+WHERE sample_count <> accepted_count + duplicate_count + rejected_count + retracted_count
+   OR read_count > unmetered_count + sample_count
 ORDER BY input_file_id

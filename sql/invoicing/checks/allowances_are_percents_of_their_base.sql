@@ -5,7 +5,7 @@
 --
 -- The amount is the sum over all tax groups, with a tolerance of half the smallest unit of the currency. On a
 -- correction the difference of two allowances is no percentage of any amount, so corrections are excluded.
-WITH taken_off AS (
+WITH reduced AS (
   SELECT allowance.invoice_number, allowance.term_id, allowance.kind, allowance.percent, allowance.base_amount,
          invoice.currency_exponent,
          SUM(CAST(allowance.amount AS DECIMAL(40,4))) AS amount
@@ -18,7 +18,7 @@ WITH taken_off AS (
 measured AS (
   SELECT invoice_number, term_id, percent, base_amount, amount,
          smallest_unit(currency_exponent) AS smallest_unit
-  FROM taken_off
+  FROM reduced
 )
 SELECT invoice_number, term_id, percent, base_amount, amount
 FROM measured

@@ -3,15 +3,16 @@
 -- reads   invoice, allowance
 --
 -- Rules BR-CO-11 and BR-CO-13 of EN 16931, for any sign.
-WITH less AS (
+WITH deducted AS (
   SELECT invoice_number, SUM(CAST(amount AS DECIMAL(50,4))) AS amount
   FROM allowance
   GROUP BY invoice_number
 )
-SELECT COALESCE(invoice.invoice_number, less.invoice_number) AS invoice_number, invoice.line_total,
-       less.amount AS allowances, invoice.total_without_tax
+SELECT COALESCE(invoice.invoice_number, deducted.invoice_number) AS invoice_number, invoice.line_total,
+       deducted.amount AS allowances, invoice.total_without_tax
 FROM invoice
-FULL JOIN less ON less.invoice_number = invoice.invoice_number
-WHERE (CAST(invoice.allowance_total AS DECIMAL(50,4)) IS DISTINCT FROM COALESCE(less.amount, CAST(0 AS DECIMAL(50,4))))
+FULL JOIN deducted ON deducted.invoice_number = invoice.invoice_number
+WHERE (CAST(invoice.allowance_total AS DECIMAL(50,4))
+         IS DISTINCT FROM COALESCE(deducted.amount, CAST(0 AS DECIMAL(50,4))))
    OR invoice.total_without_tax <> invoice.line_total - invoice.allowance_total
 ORDER BY invoice_number
