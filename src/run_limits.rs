@@ -244,7 +244,7 @@ async fn fallen_volumes(
     let rows = books.session.run("report/fallen_volume", parameters).await?;
     for row in Rows::<FallenVolume>::read(&rows)?.iter() {
         let meter = row.meter();
-        // A meter that the rules no longer have is not metered any more.
+        // A meter that was removed from the rules is not metered.
         if !books.snapshot.meters().contains_key(meter) {
             continue;
         }

@@ -23,7 +23,7 @@ pub async fn preview(
     for row in rows::each(&invoice) {
         headers.insert(row.text("invoice_number")?, row);
         let kind = row.text("document_kind")?;
-        // A correction leaves the documents without a number of the first close as they are.
+        // A correction changes no document without a number. The first close reported these documents.
         if is_in_scope(context, row)? && !preview.was_closed && matches!(kind, CARRIED_FORWARD | SKIPPED) {
             preview.not_issued.push(UnissuedDocument {
                 kind: kind.to_owned(),
@@ -71,7 +71,8 @@ pub async fn preview(
     Ok(())
 }
 
-/// Whether a row is of the account whose final documents are issued. Without such an account, all rows are.
+/// Whether a row belongs to the account whose final documents are issued. A close of the whole period includes all
+/// rows.
 fn is_in_scope(context: &Context, row: Row<'_>) -> Result<bool, Error> {
     let account_id = row.text("account_id")?;
     Ok(context.account.as_deref().is_none_or(|account| account == account_id))

@@ -46,8 +46,8 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The hint for an unknown name: the most similar known name, then all known names. `noun` is a
-/// plural, such as `meters`.
+/// The hint for an unknown name: the most similar valid name, then all valid names. `noun` is a plural, such as
+/// `meters`.
 pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, noun: &str) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let all = match known.as_slice() {

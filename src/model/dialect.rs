@@ -119,7 +119,7 @@ impl NumberMarks {
             .then_some(Cow::Owned(canonical))
     }
 
-    /// The keys with which a text is a number. They are empty if the text is a number already, or has several readings.
+    /// The keys by which a text becomes a number. They are empty if the text is a number already, or is ambiguous.
     pub fn suggestion(&self, text: &str) -> Suggestion {
         let is_number = |decimal, thousands| {
             let canonical = Self { decimal, thousands }.canonical(text);
@@ -226,7 +226,7 @@ pub fn utf_16_of(bytes: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
-/// The keys that read a file better than the present ones, each with its value as TOML.
+/// The suggested keys for a file that the present keys do not fit, each with its value as TOML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suggestion(Vec<(&'static str, String)>);
 

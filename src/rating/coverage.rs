@@ -1,6 +1,7 @@
 //! The allocation of reservations and hourly commitments to usage, hour by hour.
 //!
-//! All commitments of one account are allocated together for each hour. Each unit of usage is covered at most once.
+//! In this file, a commitment is a reservation or an hourly commitment. All commitments of one account are allocated
+//! together for each hour. Each unit of usage is covered at most once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::iter::Peekable;

@@ -1,4 +1,4 @@
-//! The origin of a price: the row of a price list, the price window, the factors and the commitments of one series.
+//! The origin of a price: price list row, price window, factors and commitment discounts of a series.
 //!
 //! The selection of rates computes only the products. `conto explain` repeats the selection for a single series, and
 //! names each part.

@@ -30,7 +30,7 @@ pub enum Mode {
     /// metered again.
     Restate {
         closed: Arc<Commit>,
-        /// The accounts of the last close. A correction can name an account that the configuration no longer has.
+        /// The accounts of the last close. A correction can name an account that was removed from the configuration.
         former_accounts: Accounts,
     },
 }

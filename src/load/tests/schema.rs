@@ -1,4 +1,4 @@
-//! The schemas against the readers: each finds what the other finds, on every key and in every file of the repository.
+//! The schemas against the readers: both report the same problems, for every key and every file of the repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ fn document(text: &str) -> Toml {
     Toml::Table(text.parse().unwrap())
 }
 
-/// What the reader of this kind of file finds.
+/// The errors that the reader of this kind of file reports.
 fn problems(kind: SchemaKind, document: &Toml) -> Vec<Diagnostic> {
     let text = toml::to_string(document).unwrap();
     let [(_, conto), (_, accounts), _] = EVERY_KEY;
@@ -51,7 +51,7 @@ fn problems(kind: SchemaKind, document: &Toml) -> Vec<Diagnostic> {
     found.into_sorted().into_iter().filter(|found| found.severity == Severity::Error).collect()
 }
 
-/// TOML as an editor hands it to a schema: dates are text.
+/// TOML in the form in which an editor validates it by a schema: dates are text.
 fn json_of(value: &Toml) -> Json {
     match value {
         Toml::String(text) => json!(text),
@@ -64,7 +64,7 @@ fn json_of(value: &Toml) -> Json {
     }
 }
 
-/// Validates with the words of JSON Schema that the schemas use. A word that is not known here fails.
+/// Validates with the keywords of JSON Schema that the schemas use. Any other keyword fails.
 fn violations(schema: &Json, value: &Json, at: &str, found: &mut Vec<String>) {
     let Json::Object(schema) = schema else {
         if *schema == json!(false) {
@@ -197,7 +197,7 @@ fn table_at<'a>(document: &'a mut Toml, way: &[Step]) -> &'a mut toml::Table {
     end.as_table_mut().unwrap()
 }
 
-/// The first place of every declared key in the document that has them all.
+/// The first place of every declared key in the document that contains all keys.
 fn first_places(kind: SchemaKind, document: &Toml) -> Vec<(&'static TableKeys, &'static Key, Vec<Step>)> {
     let mut found = Vec::new();
     tables(kind.keys(), document, &[], &mut found);
@@ -310,7 +310,7 @@ fn readers_and_schemas_accept_every_key() {
     }
 }
 
-/// A reader that meets an unknown key lists the keys that it takes: those are the declared ones, no more and no less.
+/// The error about an unknown key lists the keys of its reader. They are exactly the declared keys.
 #[test]
 fn readers_take_the_declared_keys() {
     for (kind, text) in EVERY_KEY {
