@@ -74,9 +74,12 @@ struct Charge<'a> {
     share: Option<Amount>,
 }
 
+/// The properties that the shares of one amount have in common: texts, kind and currency; tier and price.
+type SharedAmount<'a> = ([&'a str; 6], [i128; 3]);
+
 impl<'a> Charge<'a> {
-    /// The properties that the shares of one amount have in common: texts, kind, tier and price.
-    fn shared_amount(&self) -> Result<Option<([&'a str; 6], [i128; 3])>, Error> {
+    /// The amount of which the charge is a share; `None` if it is no share.
+    fn shared_amount(&self) -> Result<Option<SharedAmount<'a>>, Error> {
         let row = self.row;
         if self.category != ChargeCategory::Usage || !row.flag("is_share")? {
             return Ok(None);
@@ -183,8 +186,8 @@ impl<'a> DraftContext<'a> {
         Ok(Drafts { documents, suspended_accounts })
     }
 
-    /// Adds the payers that get an invoice without usage, because of a minimum spend, a minimum fee or an amount brought
-    /// forward.
+    /// Adds the payers that get an invoice without usage, because of a minimum spend, a minimum fee or an amount
+    /// brought forward.
     fn add_payers_without_usage(&self, payers: &mut BTreeMap<PayerKey, Vec<Charge<'_>>>, balances: &Balances) {
         let accounts = &self.config.accounts;
         let committed = self.terms.terms.minimum_spends.iter().filter(|one| {
@@ -312,8 +315,8 @@ impl<'a> DraftContext<'a> {
 
     /// The charges of a buyer, with the shares of each amount that its projects owe together.
     ///
-    /// Such an amount is rounded once, and its shares add up to it by the largest-remainder method. The shares can be on
-    /// documents of several projects.
+    /// Such an amount is rounded once, and its shares add up to it by the largest-remainder method. The shares can be
+    /// on documents of several projects.
     fn shared_out<'c>(&self, buyer: &Buyer<'_>, charges: &[Charge<'c>]) -> Result<Vec<Charge<'c>>, DraftError> {
         let mut charges = charges.to_vec();
         let mut amounts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
@@ -565,8 +568,8 @@ impl<'a> DraftContext<'a> {
         Ok(discounts)
     }
 
-    /// Completes a document after its discounts: applies minimum spends, carries a small or negative amount forward, and
-    /// uses credits.
+    /// Completes a document after its discounts: applies minimum spends, carries a small or negative amount forward,
+    /// and uses credits.
     fn finish(
         &self,
         buyer: &Buyer<'_>,
@@ -638,7 +641,8 @@ impl<'a> DraftContext<'a> {
         id == buyer.account_id && (buyer.account.is_some() || self.config.accounts.get(id).is_none())
     }
 
-    /// The line of a charge in the currency of the invoice. The amount of a charge is rounded here, unless it is a share.
+    /// The line of a charge in the currency of the invoice. The amount of a charge is rounded here, unless it is a
+    /// share.
     fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, DraftError> {
         let row = charge.row;
         let price_currency = price_currency(row)?;

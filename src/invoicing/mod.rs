@@ -38,7 +38,8 @@ use self::credit_balance::Balances;
 use self::drafting::{DraftContext, Drafts};
 use self::statements::{CHECKS_OF_CORRECTIONS, STAGE, draft_parameters};
 
-/// Drafts an invoice for every invoiced payer with charges, a minimum spend, a minimum fee or an amount brought forward.
+/// Drafts an invoice for every invoiced payer with charges, a minimum spend, a minimum fee or an amount brought
+/// forward.
 pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(), Error> {
     draft_by(context, transaction, None).await
 }

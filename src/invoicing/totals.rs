@@ -22,8 +22,8 @@ pub(super) const DISCOUNT: &str = "discount";
 /// The charge kind of a line that tops up usage to the committed amount.
 const TOP_UP: &str = "top_up";
 
-/// The kind of a price change for usage above a minimum spend. A higher price becomes a line, and a lower price becomes an
-/// allowance.
+/// The kind of a price change for usage above a minimum spend. A higher price becomes a line, and a lower price becomes
+/// an allowance.
 pub(super) const OVERAGE: &str = "overage";
 
 /// A discount that applies, in the currency of the invoice.
@@ -181,8 +181,8 @@ impl InvoiceTotals {
         self.deduct(&picked, base, amount, &deduction)
     }
 
-    /// Applies a minimum spend. With `true_up`, a line tops up usage to the committed amount. The overage factor changes
-    /// the price of usage above this amount. `tax_of` returns the tax treatment of a new line.
+    /// Applies a minimum spend. With `true_up`, a line tops up usage to the committed amount. The overage factor
+    /// changes the price of usage above this amount. `tax_of` returns the tax treatment of a new line.
     pub(super) fn apply_minimum_spend<E: From<Error>>(
         &mut self,
         minimum_spend: &AppliedMinimumSpend,
@@ -499,8 +499,8 @@ mod tests {
         assert_eq!(totals.remaining, [amount("54.00"), amount("36.00")]);
     }
 
-    /// A minimum spend of 100 tops up usage of 50 by 50. For usage of 140, a factor of 0.8 gives 100 + 32, and a factor of
-    /// 1.5 gives 100 + 60.
+    /// A minimum spend of 100 tops up usage of 50 by 50. For usage of 140, a factor of 0.8 gives 100 + 32, and a factor
+    /// of 1.5 gives 100 + 60.
     #[test]
     fn minimum_spends_top_up_usage_below_and_reprice_usage_above() {
         let mut below = InvoiceTotals::new(lines(&["30.00", "20.00"]), 2);

@@ -167,8 +167,8 @@ impl Session {
     /// computes them with less memory and less work than several threads.
     pub fn scope_of_batches(&self) -> Result<Self, Error> {
         let config = self.context.copied_config().with_target_partitions(1);
-        // The engine estimates too few rows for a filtered or grouped relation. So a join keeps its sides as written:
-        // the rows of the left side are in memory, and those of the right side keep their order.
+        // The engine estimates too few rows for a filtered or grouped relation. So a join keeps its sides as written.
+        // The rows of the left side are in memory, and those of the right side keep their order.
         self.scope_with(config.set_bool("datafusion.optimizer.join_reordering", false))
     }
 

@@ -3,11 +3,11 @@
 -- reads   invoice, invoice_line
 -- calls   smallest_unit
 --
--- The tolerance is half the smallest unit of the currency, whatever the number of corrections. A flat fee can be a share
--- of an amount, and its tolerance is the whole unit. The lines are those of all documents of the period with the same
--- payer, texts, price and tax. A usage that is fully retracted sums to zero.
--- Fees and amounts without a unit are excluded, because a document can have several lines with the same properties.
--- Converted lines are excluded, because a restatement can change their exchange rate.
+-- The tolerance is half the smallest unit of the currency, whatever the number of corrections. A flat fee can be a
+-- share of an amount, and its tolerance is the whole unit. The lines are those of all documents of the period with the
+-- same payer, texts, price and tax. A usage that is fully retracted sums to zero. Fees and amounts without a unit are
+-- excluded, because a document can have several lines with the same properties. Converted lines are excluded, because a
+-- restatement can change their exchange rate.
 WITH line AS (
   SELECT invoice.account_id, invoice.project_id AS invoice_project_id, invoice.sold_by, invoice.currency,
          invoice.currency_exponent, invoice_line.project_id, invoice_line.charge_category, invoice_line.service,

@@ -3,8 +3,9 @@
 -- reads   invoice, invoice_line, exchange_rate
 -- calls   smallest_unit
 --
--- The tolerance is half the smallest unit of the invoice's currency, and the whole unit for kinds of charges that can
--- be shares of an amount: shared_amounts_add_up compares their sum. Fees, minimum spends and corrections are excluded.
+-- The tolerance is half the smallest unit of the invoice's currency. Charges that can be shares of an amount have a
+-- tolerance of the whole unit, and shared_amounts_add_up compares their sum. Fees, minimum spends and corrections are
+-- excluded.
 WITH measured AS (
   SELECT invoice_line.invoice_number, invoice_line.line_number, invoice_line.contracted_cost, invoice_line.net_amount,
          CASE WHEN invoice_line.charge_kind IN ('flat_fee', 'minimum', 'maximum')
