@@ -70,8 +70,6 @@ const BANS: &[Ban] = &[
             // Bounds of other numbers: priorities, and measured values.
             "load/rules.rs",
             "load/keys/rules.rs",
-            // Kernels of statements, which compute on the integers of columns.
-            "functions/",
         ],
         instead: "src/model/money converts between decimal places: `with_places`, `power_of_ten`, `Quantity::ONE`",
         refused: "    let step = 10i128.pow(scale - places);",

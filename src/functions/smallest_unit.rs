@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Documentation, ScalarUDF};
 
 use super::scalar_function::ScalarFunction;
 use super::section::SECTION;
+use crate::model::money::power_of_ten;
 
 /// The maximum number of decimal places of a currency. Amounts are `DECIMAL(28,4)`.
 const MOST_PLACES: i64 = 4;
@@ -38,10 +39,9 @@ fn smallest_units(columns: &[ArrayRef]) -> Result<ArrayRef, DataFusionError> {
     };
     let units = places.as_primitive::<Int64Type>().try_unary::<_, Decimal128Type, ArrowError>(|places| {
         let zeros = MOST_PLACES.checked_sub(places).filter(|zeros| *zeros <= MOST_PLACES);
-        let zeros = zeros.and_then(|zeros| u32::try_from(zeros).ok()).ok_or_else(|| {
+        zeros.and_then(|zeros| power_of_ten(u32::try_from(zeros).ok()?)).ok_or_else(|| {
             ArrowError::ComputeError(format!("smallest_unit: a currency has 0 to {MOST_PLACES} places, not {places}"))
-        })?;
-        Ok(10i128.pow(zeros))
+        })
     })?;
     Ok(Arc::new(units.with_precision_and_scale(5, 4)?))
 }

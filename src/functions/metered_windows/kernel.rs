@@ -10,8 +10,7 @@ use crate::model::meter::{Aggregation, RecordRounding};
 use crate::model::money::Quantity;
 
 const MICROSECONDS: i128 = 1_000_000;
-/// The number one in units of the ninth decimal place.
-const ONE: i128 = 1_000_000_000;
+const ONE: i128 = Quantity::ONE.units();
 
 /// A local date, half-open, in microseconds UTC.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{DataFusionError, exec_datafusion_err, exec_err};
 
 use crate::functions::instant::instant_type;
+use crate::model::money::has_digits;
 
 /// The name of the function.
 pub(super) const NAME: &str = "metered_windows";
@@ -57,8 +58,7 @@ impl Windows {
 
     /// Ends a stream, whose windows are the rows from `first` on. The windows are sorted by series and start.
     pub(super) fn end_stream(&mut self, first: usize) -> Result<(), DataFusionError> {
-        let largest = self.rows[first..].iter().map(|window| window.quantity.unsigned_abs()).max().unwrap_or(0);
-        if largest >= 10u128.pow(QUANTITY_DIGITS.into()) {
+        if self.rows[first..].iter().any(|window| !has_digits(window.quantity, QUANTITY_DIGITS.into())) {
             return Err(too_large());
         }
         self.lengths.push(self.rows.len() - first);

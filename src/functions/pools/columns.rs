@@ -6,12 +6,14 @@ use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array};
 use arrow::datatypes::Decimal128Type;
 use datafusion::common::DataFusionError;
 
+use crate::model::money::{Quantity, has_digits};
+
 /// The number one in units of the ninth decimal place.
-pub(super) const ONE: i128 = 1_000_000_000;
+pub(super) const ONE: i128 = Quantity::ONE.units();
 
 /// The number, if it has at most the given count of digits.
 pub(super) fn fits(value: i128, digits: u32) -> Option<i128> {
-    (value.unsigned_abs() < 10u128.pow(digits)).then_some(value)
+    has_digits(value, digits).then_some(value)
 }
 
 pub(super) fn decimals(column: &ArrayRef) -> &Decimal128Array {

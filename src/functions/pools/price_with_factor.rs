@@ -11,9 +11,10 @@ use super::columns::{decimals, fits, optional};
 use super::ratio::scaled;
 use crate::functions::scalar_function::ScalarFunction;
 use crate::functions::section::SECTION;
+use crate::model::money::UnitPrice;
 
 /// The number one in units of the twelfth decimal place.
-const ONE_PRICE: i128 = 1_000_000_000_000;
+const ONE_PRICE: i128 = UnitPrice::ONE.units();
 
 pub(super) fn function() -> ScalarUDF {
     let price = DataType::Decimal128(28, 12);

@@ -43,6 +43,7 @@ pub(super) fn scaled(value: i128, numerator: i128, denominator: i128) -> Option<
 #[cfg(test)]
 mod tests {
     use super::scaled;
+    use crate::model::money::power_of_ten;
 
     #[test]
     fn a_quotient_is_rounded_half_away_from_zero_however_large_its_terms_are() {
@@ -50,7 +51,8 @@ mod tests {
         assert_eq!([of(5, 2), of(-5, 2), of(7, 3), of(-7, 3), of(8, 3), of(4, 2)], [3, -3, 2, -2, 3, 2].map(Some));
         assert_eq!([of(5, -2), of(-5, -2), of(7, -3), of(-8, -3), of(4, -2)], [-3, 3, -2, 3, -2].map(Some));
         // These products need 256 bits.
-        let of = |value: i128| scaled(value * 10i128.pow(18), 10i128.pow(19), 10i128.pow(38));
+        let [digits_18, digits_19, digits_38] = [18, 19, 38].map(|exponent| power_of_ten(exponent).unwrap());
+        let of = |value: i128| scaled(value * digits_18, digits_19, digits_38);
         assert_eq!([of(25), of(-25), of(24), of(-24), of(26), of(20)], [3, -3, 2, -2, 3, 2].map(Some));
         assert_eq!(scaled(i128::MAX, 2, 1), None);
         assert_eq!(scaled(1, 1, 0), None);
