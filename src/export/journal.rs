@@ -1,5 +1,4 @@
-//! The journal in the plain-text formats of hledger and beancount. The checkers of both programs can verify the journal
-//! again.
+//! The journal in the plain-text formats of hledger and beancount. Both programs can verify that its entries balance.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -12,7 +12,7 @@ use crate::model::money::Quantity;
 const MICROSECONDS: i128 = 1_000_000;
 const ONE: i128 = Quantity::ONE.units();
 
-/// A local date, half-open, in microseconds UTC.
+/// A local date in microseconds UTC, from `start` inclusive to `end` exclusive.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Day {
     pub start: i64,
