@@ -102,7 +102,7 @@ impl AuditCommand {
         self.print(context, &audit, &report)?;
         if books.has_unbilled_usage {
             let period = self.period;
-            context.printer.talk(&format!(
+            context.printer.message(&format!(
                 "note: usage of {period} was taken in after its last billing; it is not billed yet and not part of \
                  this audit\nhint: `conto run --period {period}` bills it"
             ));

@@ -84,7 +84,7 @@ impl CancelCommand {
         print(context, &summary);
         if summary.commit.is_none() {
             let (numbers, flag) = (numbers.join(" "), if self.without_reissue { " --without-reissue" } else { "" });
-            context.printer.talk(&format!(
+            context.printer.message(&format!(
                 "hint: `conto cancel {numbers}{flag} --approve --issue-date YYYY-MM-DD --reason TEXT` issues them"
             ));
         }

@@ -184,7 +184,7 @@ impl RestateCommand {
         self.memory_limit.check();
         print(context, &summary);
         if summary.commit.is_none() && !summary.changes.is_empty() {
-            context.printer.talk(&format!(
+            context.printer.message(&format!(
                 "hint: `conto restate --period {} --approve --issue-date YYYY-MM-DD --reason TEXT` issues them",
                 summary.period
             ));
@@ -238,7 +238,7 @@ fn print(context: &Context, summary: &CloseSummary) {
         printer.line(&format!("{directory}/index.html"));
     }
     if summary.account.is_some() && summary.commit.is_some() {
-        printer.talk(&format!("hint: {0} stays open; `conto close --period {0}` closes it", summary.period));
+        printer.message(&format!("hint: {0} stays open; `conto close --period {0}` closes it", summary.period));
     }
 }
 

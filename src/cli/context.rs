@@ -119,7 +119,7 @@ impl Context {
         let warnings = warnings::of(found).count();
         if warnings > 0 {
             let (warnings, them) = (count(warnings, "warning"), if warnings == 1 { "it" } else { "them" });
-            self.printer.talk(&format!("{warnings}; `conto rules check` shows {them}"));
+            self.printer.message(&format!("{warnings}; `conto rules check` shows {them}"));
         }
     }
 }

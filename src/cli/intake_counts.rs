@@ -50,10 +50,10 @@ const SHOWN: usize = 10;
 pub(super) fn print_unread(printer: &Printer, intake: &IntakeSummary) {
     for input in intake.unread_inputs.iter().take(SHOWN) {
         let (url, detail) = (printable(&input.url), printable(&input.detail));
-        printer.talk(&format!("not read: `{url}` of the source `{}`: {detail}", input.source));
+        printer.message(&format!("not read: `{url}` of the source `{}`: {detail}", input.source));
     }
     if intake.unread_inputs.len() > SHOWN {
-        printer.talk(&format!(
+        printer.message(&format!(
             "hint: all {} inputs: `conto sql \"SELECT * FROM unread_input\"`",
             intake.unread_inputs.len()
         ));

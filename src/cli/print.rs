@@ -74,12 +74,12 @@ impl Printer {
     pub(super) fn json(&self, value: &impl Serialize) {
         match serde_json::to_string_pretty(value) {
             Ok(text) => self.line(&text),
-            Err(error) => self.talk(&format!("error: {error}")),
+            Err(error) => self.message(&format!("error: {error}")),
         }
     }
 
     /// Prints a message. The user can run the commands in it as they are printed.
-    pub(super) fn talk(&self, text: &str) {
+    pub(super) fn message(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{}", self.runnable(text));
     }
 
@@ -93,7 +93,7 @@ impl Printer {
 
     pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         if !diagnostics.is_empty() {
-            self.talk(load::render(diagnostics, self.color, width()).trim_end());
+            self.message(load::render(diagnostics, self.color, width()).trim_end());
         }
     }
 
@@ -102,21 +102,21 @@ impl Printer {
         match failure {
             Failure::Invalid(diagnostics) | Failure::Pipeline(Error::Invalid(diagnostics)) => {
                 self.diagnostics(diagnostics);
-                self.talk(&format!("error: {failure}"));
+                self.message(&format!("error: {failure}"));
             }
             Failure::Pipeline(Error::Row(diagnostic)) => {
                 self.diagnostics(std::slice::from_ref(diagnostic));
-                self.talk(&format!("error: {failure}"));
+                self.message(&format!("error: {failure}"));
             }
-            Failure::Usage { message, hint } => self.talk(&format!("error: {message}\nhint: {hint}")),
+            Failure::Usage { message, hint } => self.message(&format!("error: {message}\nhint: {hint}")),
             Failure::Pipeline(Error::BrokenCheck { rows, .. }) => {
-                self.talk(&format!("error: {failure}; nothing was committed. The violating rows:"));
+                self.message(&format!("error: {failure}; nothing was committed. The violating rows:"));
                 if let Some(first) = rows.first() {
-                    self.talk(&table(&first.schema(), rows, 20));
+                    self.message(&table(&first.schema(), rows, 20));
                 }
             }
             other => {
-                self.talk(&format!("error: {other}"));
+                self.message(&format!("error: {other}"));
                 let mut cause = match other {
                     Failure::Pipeline(error) => error.source(),
                     Failure::Other(error) => error.source(),
@@ -127,23 +127,23 @@ impl Printer {
                 while let Some(error) = cause {
                     let text = error.to_string();
                     if !printed.contains(&text) {
-                        self.talk(&format!("  cause: {text}"));
+                        self.message(&format!("  cause: {text}"));
                         printed = text;
                     }
                     cause = error.source();
                 }
                 if let Failure::Pipeline(Error::Query(crate::query::Error::Memory { .. })) = other {
-                    self.talk("hint: this step committed nothing; raise --memory-limit, or run without it");
+                    self.message("hint: this step committed nothing; raise --memory-limit, or run without it");
                 }
                 if let Failure::Pipeline(Error::Query(crate::query::Error::Value { .. })) = other {
-                    self.talk(
+                    self.message(
                         "hint: check the quantities, prices and factors of this row; no documents were committed",
                     );
                 }
                 if let Failure::Pipeline(Error::Storage(error)) = other
                     && let Some(hint) = error.hint()
                 {
-                    self.talk(&format!("hint: {hint}"));
+                    self.message(&format!("hint: {hint}"));
                 }
             }
         }

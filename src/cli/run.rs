@@ -184,12 +184,12 @@ fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>
     failures.sort_by_key(|(_, failure)| severity(failure.exit_code()));
     let last = failures.pop();
     for (period, failure) in failures {
-        context.printer.talk(&format!("{period}:"));
+        context.printer.message(&format!("{period}:"));
         context.printer.failure(&failure);
     }
     match last {
         Some((period, failure)) => {
-            context.printer.talk(&format!("{period}:"));
+            context.printer.message(&format!("{period}:"));
             Err(failure)
         }
         None => Ok(()),
@@ -236,11 +236,11 @@ fn print_closed(context: &Context, summary: &Summary) {
     if summary.changes.is_empty() {
         printer.line(&format!("{period} is closed, and no document needs a correction."));
         if summary.has_new_usage {
-            printer.talk(&format!("hint: the books of {period} lack the new usage; {close} adds it"));
+            printer.message(&format!("hint: the books of {period} lack the new usage; {close} adds it"));
         }
     } else {
         printer.line(&format!("{period} is closed; these corrections are not issued yet."));
-        printer.talk(&format!("hint: {close} issues them"));
+        printer.message(&format!("hint: {close} issues them"));
     }
 }
 
@@ -276,25 +276,25 @@ fn print(context: &Context, summary: &Summary, with_intake: bool) {
     }
     for account in &summary.suspended_accounts {
         let name = account.account_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-        printer.talk(&format!("suspended: {}{name}: {}", account.account_id, account.detail));
+        printer.message(&format!("suspended: {}{name}: {}", account.account_id, account.detail));
     }
     for finding in summary.exceeded_limits.iter().take(SHOWN) {
-        printer.talk(&format!("limit: {}", printable(&finding.detail)));
+        printer.message(&format!("limit: {}", printable(&finding.detail)));
     }
     if summary.exceeded_limits.len() > SHOWN {
-        printer.talk(&format!("hint: `conto status` shows all {} findings", summary.exceeded_limits.len()));
+        printer.message(&format!("hint: `conto status` shows all {} findings", summary.exceeded_limits.len()));
     }
     for month in &summary.closed_months_with_new_usage {
-        printer.talk(&new_usage_of(month));
+        printer.message(&new_usage_of(month));
     }
     for currency in &summary.unconverted {
-        printer.talk(&format!(
+        printer.message(&format!(
             "warning: there is no exchange rate of {currency} for {}; reports show prices in {currency} as zero",
             summary.period
         ));
     }
     for hint in hints(summary) {
-        printer.talk(&format!("hint: {hint}"));
+        printer.message(&format!("hint: {hint}"));
     }
 }
 

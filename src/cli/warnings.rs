@@ -19,11 +19,11 @@ pub(super) fn print(printer: &Printer, found: &[Diagnostic], all: bool) {
     printer.diagnostics(&shown.into_iter().cloned().collect::<Vec<_>>());
     for (index, warning) in counted.iter().enumerate() {
         if counted[..index].iter().all(|earlier| earlier.code != warning.code) {
-            printer.talk(&summary(warning, number_of(warning.code)));
+            printer.message(&summary(warning, number_of(warning.code)));
         }
     }
     if !counted.is_empty() {
-        printer.talk("hint: `conto rules check --all` shows each warning with its place");
+        printer.message("hint: `conto rules check --all` shows each warning with its place");
     }
 }
 

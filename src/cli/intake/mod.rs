@@ -55,7 +55,7 @@ impl IntakeCommand {
         }
         print_unread(printer, &summary);
         for hint in rejected_hint(&summary).into_iter().chain(changed_id_hints(&summary)) {
-            printer.talk(&format!("hint: {hint}"));
+            printer.message(&format!("hint: {hint}"));
         }
         incomplete(summary.unread_inputs.len(), 0)
     }

@@ -654,10 +654,10 @@ impl DiffCommand {
         difference.print(printer);
         for (account, why) in &comparison.suspended_accounts {
             let what = "its fees, discounts and minimum spends are left out";
-            printer.talk(&format!("warning: `{account}` would be suspended, so {what}: {why}"));
+            printer.message(&format!("warning: `{account}` would be suspended, so {what}: {why}"));
         }
         if difference.unrated_after > difference.unrated_before {
-            printer.talk(&format!(
+            printer.message(&format!(
                 "warning: {} of usage would lose their price",
                 count(difference.unrated_after - difference.unrated_before, "row")
             ));

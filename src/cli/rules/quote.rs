@@ -194,7 +194,7 @@ impl QuoteCommand {
         }
         context.printer.line(&format!("{} {}, on an invoice {}", quote.cost, quote.currency, quote.net_amount));
         if let Some(note) = &quote.note {
-            context.printer.talk(&format!("warning: {note}"));
+            context.printer.message(&format!("warning: {note}"));
         }
         Ok(())
     }
