@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
-use super::allocate::allocate;
+use super::charge::{Charge, PayerKey, charges_by_payer, price_currency, with_shares};
 use super::exchange_rate::ExchangeRate;
 use super::fee::{self, AppliedFee, FEE};
 use super::line::{ChargeCategory, Line};
@@ -27,7 +27,7 @@ use crate::model::rule_book::RuleBook;
 use crate::model::terms::{
     CARRIED_FORWARD, Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, MinimumSpend, SKIPPED, TaxCategory,
 };
-use crate::rows::{self, Row};
+use crate::rows;
 use crate::run::Context;
 
 /// The drafted documents of a period, and the suspended accounts.
@@ -64,42 +64,6 @@ impl From<Error> for DraftError {
 fn suspended<T>(reason: &'static str, detail: String) -> Result<T, DraftError> {
     Err(DraftError::Suspended(Suspension { reason, detail }))
 }
-
-/// The source of a line: a row of `charge` or of `purchase`.
-#[derive(Clone, Copy, Debug)]
-struct Charge<'a> {
-    row: Row<'a>,
-    category: ChargeCategory,
-    /// The net amount, if the charge is a share of an amount that all projects of the account owe together.
-    share: Option<Amount>,
-}
-
-/// The properties that the shares of one amount have in common: texts, kind and currency; tier and price.
-type SharedAmount<'a> = ([&'a str; 6], [i128; 3]);
-
-impl<'a> Charge<'a> {
-    /// The amount of which the charge is a share; `None` if it is no share.
-    fn shared_amount(&self) -> Result<Option<SharedAmount<'a>>, Error> {
-        let row = self.row;
-        if self.category != ChargeCategory::Usage || !row.flag("is_share")? {
-            return Ok(None);
-        }
-        let texts = [
-            row.text("service")?,
-            row.text("component")?,
-            row.text("sku")?,
-            row.text("description")?,
-            row.text("charge_kind")?,
-            row.text("price_currency")?,
-        ];
-        let numbers = [row.units("tier_start")?, row.units("contracted_unit_price")?, row.units("unit_price_per")?];
-        Ok(Some((texts, numbers)))
-    }
-}
-
-/// The id and the account name of a payer. An unassigned project is its own payer and has no account name. So the
-/// project is sorted before an account with the same id.
-type PayerKey = (String, Option<String>);
 
 /// The inputs of all drafts of a period.
 #[derive(Debug)]
@@ -282,18 +246,19 @@ impl<'a> DraftContext<'a> {
         let per = if account.is_none() { InvoicePer::Project } else { per };
         let buyer = Buyer { account_id, account, account_name, reseller, currency, conversion };
         let mut by_document: BTreeMap<Option<String>, Vec<Charge<'_>>> = BTreeMap::new();
-        for charge in &self.shared_out(&buyer, charges)? {
+        let rounded = |currency, cost| self.rounded(&buyer, currency, cost);
+        for charge in with_shares(charges, places_of(currency), rounded)? {
             // If each project has its own document, charges of the whole account are on a document without a project.
             let project = charge.row.optional_text("project_id")?.filter(|_| per == InvoicePer::Project);
-            by_document.entry(project.map(str::to_owned)).or_default().push(*charge);
+            by_document.entry(project.map(str::to_owned)).or_default().push(charge);
         }
-        let committed = !self.minimum_spends_of(&buyer).is_empty();
-        if committed && per == InvoicePer::Project {
+        let has_minimum_spend = !self.minimum_spends_of(&buyer).is_empty();
+        if has_minimum_spend && per == InvoicePer::Project {
             let detail =
                 "a minimum spend needs one invoice per account, but the account has one per project".to_owned();
             return suspended("minimum_spend_per_project", detail);
         }
-        if committed {
+        if has_minimum_spend {
             by_document.entry(None).or_default();
         }
         for project in balances.projects_with_brought_forward(account_id, account_name.is_some()) {
@@ -311,36 +276,6 @@ impl<'a> DraftContext<'a> {
         }
         self.add_fees(&buyer, per, FeeBase::AfterDiscounts, &mut invoices)?;
         invoices.into_iter().map(|document| self.finish(&buyer, per, document, balances)).collect()
-    }
-
-    /// The charges of a buyer, with the shares of each amount that its projects owe together.
-    ///
-    /// Such an amount is rounded once, and its shares add up to it by the largest-remainder method. The shares can be
-    /// on documents of several projects.
-    fn shared_out<'c>(&self, buyer: &Buyer<'_>, charges: &[Charge<'c>]) -> Result<Vec<Charge<'c>>, DraftError> {
-        let mut charges = charges.to_vec();
-        let mut amounts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (index, charge) in charges.iter().enumerate() {
-            if let Some(amount) = charge.shared_amount()? {
-                amounts.entry(amount).or_default().push(index);
-            }
-        }
-        let places = places_of(buyer.currency);
-        for indices in amounts.into_values().filter(|indices| indices.len() > 1) {
-            let row = charges[indices[0]].row;
-            let conversion = self.conversion(buyer.account, price_currency(row)?, buyer.currency)?;
-            let costs: Vec<Cost> =
-                indices.iter().map(|index| charges[*index].row.decimal("contracted_cost")).collect::<Result<_, _>>()?;
-            let whole = costs.iter().try_fold(Cost::ZERO, |sum, cost| sum.checked_add(*cost));
-            let whole = whole.ok_or(Error::AMOUNT_OVERFLOW)?;
-            let amount = conversion.of(whole, places).and_then(Amount::of_decimal).ok_or(Error::AMOUNT_OVERFLOW)?;
-            // Shares that cancel out have no proportion, and each is rounded by itself.
-            let shares = allocate(amount, &costs, places).unwrap_or_default();
-            for (index, share) in indices.into_iter().zip(shares) {
-                charges[index].share = Some(share);
-            }
-        }
-        Ok(charges)
     }
 
     /// The minimum spends of the buyer. An account has minimum spends in each period with a day on which it is valid.
@@ -641,22 +576,27 @@ impl<'a> DraftContext<'a> {
         id == buyer.account_id && (buyer.account.is_some() || self.config.accounts.get(id).is_none())
     }
 
-    /// The line of a charge in the currency of the invoice. The amount of a charge is rounded here, unless it is a
-    /// share.
+    /// A cost in the currency of the invoice, rounded to its smallest unit. Costs are rounded only here.
+    fn rounded(&self, buyer: &Buyer<'_>, price_currency: Currency, cost: Cost) -> Result<Amount, DraftError> {
+        self.refuse_conversion(buyer, price_currency)?;
+        let conversion = self.conversion(buyer.account, price_currency, buyer.currency)?;
+        let amount = conversion.of(cost, places_of(buyer.currency)).and_then(Amount::of_decimal);
+        Ok(amount.ok_or(Error::AMOUNT_OVERFLOW)?)
+    }
+
+    /// The line of a charge in the currency of the invoice.
     fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, DraftError> {
         let row = charge.row;
         let price_currency = price_currency(row)?;
-        self.refuse_conversion(buyer, price_currency)?;
-        let conversion = self.conversion(buyer.account, price_currency, buyer.currency)?;
         let contracted_cost: Cost = row.decimal("contracted_cost")?;
+        let net_amount = match charge.share {
+            Some(share) => share,
+            None => self.rounded(buyer, price_currency, contracted_cost)?,
+        };
+        let conversion = self.conversion(buyer.account, price_currency, buyer.currency)?;
         let contracted_unit_price: UnitPrice = row.decimal("contracted_unit_price")?;
-        let places = places_of(buyer.currency);
-        let rounded = || conversion.of(contracted_cost, places).and_then(Amount::of_decimal);
         let unit_price = conversion.of(contracted_unit_price, 12).ok_or(Error::AMOUNT_OVERFLOW)?;
-        let mut line = Line::of_amount(
-            (row.day("charge_period_start")?, row.day("charge_period_end")?),
-            charge.share.or_else(rounded).ok_or(Error::AMOUNT_OVERFLOW)?,
-        )?;
+        let mut line = Line::of_amount((row.day("charge_period_start")?, row.day("charge_period_end")?), net_amount)?;
         line.project_id = row.optional_text("project_id")?.map(str::to_owned);
         line.charge_category = charge.category;
         line.service = row.text("service")?.to_owned();
@@ -894,26 +834,6 @@ impl<'a> Buyer<'a> {
             currency: self.currency.code(),
         }
     }
-}
-
-fn price_currency(row: Row<'_>) -> Result<Currency, Error> {
-    Currency::from_code(row.text("price_currency")?).ok_or(Error::Internal("a price in an unknown currency"))
-}
-
-/// The charges of each payer, usage before purchases.
-fn charges_by_payer<'a>(
-    charge: &'a [RecordBatch],
-    purchase: &'a [RecordBatch],
-) -> Result<BTreeMap<PayerKey, Vec<Charge<'a>>>, Error> {
-    let mut payers: BTreeMap<PayerKey, Vec<Charge<'_>>> = BTreeMap::new();
-    let usage = rows::each(charge).map(|row| Charge { row, category: ChargeCategory::Usage, share: None });
-    let purchases = rows::each(purchase).map(|row| Charge { row, category: ChargeCategory::Purchase, share: None });
-    for charge in usage.chain(purchases) {
-        let name = charge.row.optional_text("account_name")?.map(str::to_owned);
-        let key = (charge.row.text("account_id")?.to_owned(), name);
-        payers.entry(key).or_default().push(charge);
-    }
-    Ok(payers)
 }
 
 /// The rows of a suspended account. The first reason has a row with the cost in each currency. Every other reason has

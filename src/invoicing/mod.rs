@@ -6,6 +6,7 @@
 
 mod allocate;
 mod brought_forward;
+mod charge;
 mod credit_balance;
 mod document;
 mod drafting;
