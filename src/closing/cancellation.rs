@@ -457,11 +457,8 @@ fn with_taxes(batches: Vec<RecordBatch>, taxes: &BTreeMap<String, String>) -> Re
     for batch in batches {
         let texts: &StringArray = rows::column(&batch, TREATMENT)?;
         let present = |text: Option<&str>| text.map(|text| taxes.get(text).map_or(text, String::as_str).to_owned());
-        let present: ArrayRef = Arc::new(texts.iter().map(present).collect::<StringArray>());
-        let mut columns = batch.columns().to_vec();
-        let index = batch.schema_ref().index_of(TREATMENT).map_err(|source| rows::failed(TREATMENT, source))?;
-        columns[index] = present;
-        changed.push(RecordBatch::try_new(batch.schema(), columns).map_err(|source| rows::failed(TREATMENT, source))?);
+        let present = Arc::new(texts.iter().map(present).collect::<StringArray>());
+        changed.push(rows::with_column(&batch, TREATMENT, present)?);
     }
     Ok(changed)
 }

@@ -220,15 +220,6 @@ fn with_returned(
     returned: &BTreeMap<String, Amount>,
     is_own_period: bool,
 ) -> Result<RecordBatch, Error> {
-    let mut columns = batch.columns().to_vec();
-    let mut add = |name: &str, units: &[i128]| -> Result<(), Error> {
-        let index = batch.schema_ref().index_of(name).map_err(|source| rows::failed("credit_balance", source))?;
-        let old: &Decimal128Array = columns[index].as_any().downcast_ref().ok_or(Error::Column { name: "balance" })?;
-        let sums = old.values().iter().zip(units).map(|(old, units)| old + units);
-        let data_type = old.data_type().clone();
-        columns[index] = Arc::new(Decimal128Array::from_iter_values(sums).with_data_type(data_type));
-        Ok(())
-    };
     let (mut returned_units, mut expired) = (Vec::new(), Vec::new());
     for row in Rows::<CreditBalance>::read(std::slice::from_ref(batch))?.iter() {
         let units = returned.get(row.credit_id()).map_or(0, |amount| amount.units());
@@ -237,12 +228,13 @@ fn with_returned(
     }
     let negated: Vec<i128> = returned_units.iter().map(|units| -units).collect();
     let closing: Vec<i128> = returned_units.iter().zip(&expired).map(|(units, expired)| units - expired).collect();
-    if is_own_period {
-        add("used", &negated)?
-    } else {
-        add("opening_balance", &returned_units)?
+    let first = if is_own_period { ("used", negated) } else { ("opening_balance", returned_units) };
+    let mut changed = batch.clone();
+    for (name, units) in [first, ("expired", expired), ("closing_balance", closing)] {
+        let old: &Decimal128Array = rows::column(&changed, name)?;
+        let sums = old.values().iter().zip(units).map(|(old, units)| old + units);
+        let sums = Decimal128Array::from_iter_values(sums).with_data_type(old.data_type().clone());
+        changed = rows::with_column(&changed, name, Arc::new(sums))?;
     }
-    add("expired", &expired)?;
-    add("closing_balance", &closing)?;
-    RecordBatch::try_new(batch.schema(), columns).map_err(|source| rows::failed("credit_balance", source))
+    Ok(changed)
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Decimal128Array, RecordBatch};
+use arrow::array::{Array, Decimal128Array, RecordBatch};
 
 use super::statements::{CHECKS_OF_CORRECTIONS, STAGE, draft_parameters};
 use crate::error::Error;
@@ -107,7 +107,7 @@ async fn credit_balances(
     if balances.is_empty() {
         return Ok(balances);
     }
-    let batch = rows::sorted(&balances, &["credit_id"])?;
+    let mut batch = rows::sorted(&balances, &["credit_id"])?;
     let mut columns: [Vec<i128>; 3] = Default::default();
     for row in rows::each(std::slice::from_ref(&batch)) {
         let had = row.units("opening_balance")? + row.units("granted")?;
@@ -121,13 +121,10 @@ async fn credit_balances(
             column.push(units);
         }
     }
-    let schema = batch.schema();
-    let mut cells = batch.columns().to_vec();
     for (name, units) in ["used", "expired", "closing_balance"].into_iter().zip(columns) {
-        let index = schema.index_of(name).map_err(|source| rows::failed("credit_balance", source))?;
-        let data_type = schema.field(index).data_type().clone();
-        cells[index] = Arc::new(Decimal128Array::from_iter_values(units).with_data_type(data_type));
+        let data_type = rows::column::<Decimal128Array>(&batch, name)?.data_type().clone();
+        let units = Decimal128Array::from_iter_values(units).with_data_type(data_type);
+        batch = rows::with_column(&batch, name, Arc::new(units))?;
     }
-    let batch = RecordBatch::try_new(schema, cells).map_err(|source| rows::failed("credit_balance", source))?;
     Ok(vec![batch])
 }

@@ -31,6 +31,14 @@ pub fn failed(relation: &str, source: ArrowError) -> Error {
     Error::Query(query::Error::Rows { relation: relation.to_owned(), source })
 }
 
+/// A batch with other values in one column.
+pub fn with_column(batch: &RecordBatch, name: &'static str, values: ArrayRef) -> Result<RecordBatch, Error> {
+    let index = batch.schema_ref().index_of(name).map_err(|source| failed(name, source))?;
+    let mut columns = batch.columns().to_vec();
+    columns[index] = values;
+    RecordBatch::try_new(batch.schema(), columns).map_err(|source| failed(name, source))
+}
+
 /// The rows of all batches in one batch, sorted by the given columns.
 pub fn sorted(batches: &[RecordBatch], order: &[&'static str]) -> Result<RecordBatch, Error> {
     let failed = |source| failed("the files of a partition", source);
