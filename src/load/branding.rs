@@ -11,8 +11,15 @@ use super::table::{CONFIG, Table, Text};
 use crate::model::branding::Branding;
 use crate::model::diagnostic::Diagnostic;
 
-const TEMPLATES: [&str; 6] =
-    ["_base.html", "_style.css", "index.html", "invoice.html", "month_end.html", "usage_report.html"];
+const TEMPLATES: [&str; 7] = [
+    "_base.html",
+    "_close_decision.html",
+    "_style.css",
+    "index.html",
+    "invoice.html",
+    "month_end.html",
+    "usage_report.html",
+];
 
 const IMAGE_TYPES: [(&str, &str); 5] = [
     ("svg", "image/svg+xml"),

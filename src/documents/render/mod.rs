@@ -21,7 +21,7 @@ mod unit;
 mod usage_report;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::documents::render::cost_error::CostError;
 use std::collections::BTreeMap;
@@ -63,8 +63,9 @@ const MESSAGES: [(&str, &str); 3] = [
     ("fr", include_str!("messages/fr.toml")),
 ];
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("_base.html", include_str!("templates/_base.html")),
+    ("_close_decision.html", include_str!("templates/_close_decision.html")),
     ("_style.css", include_str!("templates/_style.css")),
     ("invoice.html", include_str!("templates/invoice.html")),
     ("usage_report.html", include_str!("templates/usage_report.html")),
