@@ -238,3 +238,48 @@ pub(super) fn totals_of(
     };
     Ok(totals.into_iter().map(total).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::render::tests::{index as index_page, invoice};
+
+    /// A document with its total without tax, its tax, and its total with tax.
+    fn document(number: &str, kind: DocumentKind, currency: &str, totals: [&str; 3]) -> InvoicePage {
+        let [total_without_tax, total_tax, total_with_tax] = totals.map(str::to_owned);
+        let (number, document_kind, currency) = (number.to_owned(), kind, currency.to_owned());
+        InvoicePage { number, document_kind, currency, total_without_tax, total_tax, total_with_tax, ..invoice() }
+    }
+
+    fn totals(summary: &InvoiceSummary) -> [&str; 3] {
+        [&summary.total_without_tax, &summary.total_tax, &summary.total_with_tax]
+    }
+
+    /// An invoice of 10.00 less a credit note of 2.00 is 8.00. Dollars are not added to euros. An invoice for the whole
+    /// account keeps its own amounts, because each of its projects has it.
+    #[test]
+    fn the_row_of_a_project_has_the_sum_of_its_documents() {
+        let of_project = document("INV-1", DocumentKind::Invoice, "EUR", ["10.00", "1.90", "11.90"]);
+        let credit_note = document("CN-1", DocumentKind::CreditNote, "EUR", ["2.00", "0.38", "2.38"]);
+        let dollars = document("INV-2", DocumentKind::Invoice, "USD", ["5.00", "0.00", "5.00"]);
+        let documents = [&of_project, &credit_note, &dollars];
+        assert!(of_project.project.is_some());
+        assert_eq!(totals(&project_summary(&of_project, &documents).unwrap()), ["8.00", "1.52", "9.52"]);
+        let of_account = InvoicePage { project: None, ..of_project.clone() };
+        let documents = [&of_account, &credit_note];
+        assert_eq!(totals(&project_summary(&of_account, &documents).unwrap()), ["10.00", "1.90", "11.90"]);
+    }
+
+    #[test]
+    fn an_invoice_for_several_projects_is_marked_after_the_first() {
+        let first = index_page().projects.remove(0);
+        let other = IndexedProject {
+            invoice: first.invoice.clone().map(|invoice| InvoiceSummary { number: "INV-9".to_owned(), ..invoice }),
+            ..first.clone()
+        };
+        let mut projects = vec![first.clone(), IndexedProject { invoice: None, ..first.clone() }, first, other];
+        mark_repeated(&mut projects);
+        let marks: Vec<_> = projects.iter().map(|one| one.invoice.as_ref().map(|one| one.is_repeated)).collect();
+        assert_eq!(marks, [Some(false), None, Some(true), Some(false)]);
+    }
+}
