@@ -3,9 +3,9 @@
 -- grain   stream_id
 -- reads   described_sample
 -- calls   last_reading, metered_windows
--- params  $day_start    BIGINT   microseconds UTC
---         $day_end      BIGINT   microseconds UTC
---         $observed_until  BIGINT   microseconds UTC: no state is known later than this
+-- params  $day_start       BIGINT   microseconds UTC
+--         $day_end         BIGINT   microseconds UTC
+--         $observed_until  BIGINT   microseconds UTC; no state is carried forward beyond this instant
 -- writes  stream_id         BIGINT UNSIGNED not null
 --         windows           WINDOWS not null    list of structs with the columns of metered_usage, without the date
 --         last_measured_at  TIMESTAMP not null
