@@ -19,7 +19,7 @@ pub(super) const MINIMUM_SPEND: &str = "minimum_spend";
 /// The allowance kind of discounts.
 pub(super) const DISCOUNT: &str = "discount";
 
-/// The charge kind of a line that tops up usage to the committed amount.
+/// The charge kind of a line that tops up usage to a minimum spend.
 const TOP_UP: &str = "top_up";
 
 /// The kind of a price change for usage above a minimum spend. A higher price becomes a line, and a lower price becomes
@@ -181,8 +181,8 @@ impl InvoiceTotals {
         self.deduct(&picked, base, amount, &deduction)
     }
 
-    /// Applies a minimum spend. With `true_up`, a line tops up usage to the committed amount. The overage factor
-    /// changes the price of usage above this amount. `tax_of` returns the tax treatment of a new line.
+    /// Applies a minimum spend. With `true_up`, a line tops up usage to its amount. The overage factor changes the
+    /// price of usage above this amount. `tax_of` returns the tax treatment of a new line.
     pub(super) fn apply_minimum_spend<E: From<Error>>(
         &mut self,
         minimum_spend: &AppliedMinimumSpend,
