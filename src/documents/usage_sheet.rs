@@ -8,7 +8,7 @@ use crate::documents::hashing_file::HashingFile;
 use crate::error::Error;
 use crate::export::csv::Table;
 use crate::query::{Parameters, Session, statement};
-use crate::rows;
+use crate::rows::{self, SeriesRows};
 use crate::run::{Context, Transaction};
 use crate::storage::DataFile;
 
@@ -41,19 +41,23 @@ pub(super) async fn write(
     let usage_segment = session.rows_of("rating/usage_segment").await?;
     // The rows of a shard replace these rows. The memory of the engine need not contain both.
     session.drop_relation(&["active_series", "usage_segment"])?;
+    let by_series = [
+        ("rating/active_series", SeriesRows::new("active_series", &active_series)?),
+        ("rating/usage_segment", SeriesRows::new("usage_segment", &usage_segment)?),
+    ];
     let stage = session.scope_of_batches()?;
     let currency = Parameters::none().text("currency", context.config.currency.code());
     stage.materialize("export/usage_price", currency).await?;
     for shard in shards {
         let series = register_shard(transaction, &stage, &period, shard).await?;
         // The statement reads only the series of the shard, not the series of all accounts.
-        let is_of_shard = |series_id| series.contains(&series_id);
-        stage.register("rating/active_series", rows::of_series("active_series", &active_series, is_of_shard)?)?;
-        stage.register("rating/usage_segment", rows::of_series("usage_segment", &usage_segment, is_of_shard)?)?;
+        for (path, rows) in &by_series {
+            stage.register(path, rows.of(series.iter().copied())?)?;
+        }
         stage.materialize("export/usage_series", Parameters::none()).await?;
         stage.run_each("export/usage", Parameters::none(), |batch| table.rows(batch)).await?;
     }
-    drop(stage);
+    drop((stage, by_series));
     session.register("rating/active_series", active_series)?;
     session.register("rating/usage_segment", usage_segment)?;
     for path in ["export/non_usage_charges", "export/percent_fees"] {

@@ -7,18 +7,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt64Array};
 
 use crate::error::Error;
-use crate::rows;
+use crate::rows::{self, SeriesRows};
 
 /// The largest number of usage rows that are priced together. An account with more rows forms its own batch. A higher
 /// limit needs more memory and saves no time.
 const BATCH_ROW_LIMIT: usize = 64 * 1024;
 
-/// The account batches of a period.
+/// The account batches of a period: the series with usage of each batch.
 #[derive(Debug)]
 pub struct AccountBatches {
-    pub count: usize,
-    /// The batch of each series with usage. Empty if there is one batch.
-    batch_of_series: HashMap<u64, usize>,
+    /// Without a list, one batch contains all series.
+    series: Option<Vec<Vec<u64>>>,
 }
 
 impl AccountBatches {
@@ -33,7 +32,7 @@ impl AccountBatches {
         row_limit: usize,
     ) -> Result<Self, Error> {
         if usage_segment.iter().map(RecordBatch::num_rows).sum::<usize>() <= row_limit {
-            return Ok(Self { count: 1, batch_of_series: HashMap::new() });
+            return Ok(Self { series: None });
         }
         let mut account_of: HashMap<u64, Option<&str>> = HashMap::new();
         for batch in active_series {
@@ -56,24 +55,51 @@ impl AccountBatches {
             *rows += count;
             series.push(series_id);
         }
-        let mut batch_of_series = HashMap::new();
-        let (mut batch_number, mut filled) = (0, 0);
+        let mut batches: Vec<Vec<u64>> = Vec::new();
+        let mut filled = 0;
         for (count, series) in accounts.into_values() {
-            if filled > 0 && filled + count > row_limit {
-                (batch_number, filled) = (batch_number + 1, 0);
+            match batches.last_mut().filter(|_| filled + count <= row_limit) {
+                Some(batch) => batch.extend(series),
+                None => {
+                    batches.push(series);
+                    filled = 0;
+                }
             }
             filled += count;
-            batch_of_series.extend(series.into_iter().map(|series_id| (series_id, batch_number)));
         }
-        Ok(Self { count: batch_number + 1, batch_of_series })
+        Ok(Self { series: Some(batches) })
     }
 
-    /// The rows of a relation for the series of one batch. Batches are numbered from zero.
-    pub fn rows(&self, number: usize, relation: &str, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, Error> {
-        if self.count == 1 {
-            return Ok(batches.to_vec());
+    pub fn count(&self) -> usize {
+        self.series.as_ref().map_or(1, Vec::len)
+    }
+
+    /// The rows of a relation by account batch.
+    pub fn divide<'a>(&'a self, relation: &'a str, batches: &'a [RecordBatch]) -> Result<BatchRows<'a>, Error> {
+        let Some(series) = &self.series else { return Ok(BatchRows::Undivided(batches)) };
+        Ok(BatchRows::Divided { rows: SeriesRows::new(relation, batches)?, series })
+    }
+}
+
+/// The rows of a relation by account batch.
+#[derive(Debug)]
+pub enum BatchRows<'a> {
+    /// The rows of the only batch.
+    Undivided(&'a [RecordBatch]),
+    Divided {
+        rows: SeriesRows<'a>,
+        /// The series of each batch.
+        series: &'a [Vec<u64>],
+    },
+}
+
+impl BatchRows<'_> {
+    /// The rows of one batch. Batches are numbered from zero.
+    pub fn of(&self, number: usize) -> Result<Vec<RecordBatch>, Error> {
+        match self {
+            Self::Undivided(batches) => Ok(batches.to_vec()),
+            Self::Divided { rows, series } => rows.of(series.get(number).into_iter().flatten().copied()),
         }
-        rows::of_series(relation, batches, |series_id| self.batch_of_series.get(&series_id) == Some(&number))
     }
 }
 
@@ -143,15 +169,16 @@ mod tests {
                 AccountBatches::with_limit(std::slice::from_ref(&active), &halves, row_limit).unwrap();
             let column =
                 |batch: &RecordBatch| rows::column::<UInt64Array>(batch, "series_id").unwrap().values().to_vec();
-            let usage = |number| account_batches.rows(number, "usage_segment", &halves).unwrap();
-            (0..account_batches.count).map(|number| usage(number).iter().flat_map(column).collect()).collect()
+            let divided = account_batches.divide("usage_segment", &halves).unwrap();
+            let usage = |number| divided.of(number).unwrap();
+            (0..account_batches.count()).map(|number| usage(number).iter().flat_map(column).collect()).collect()
         };
         assert_eq!(ids(3), [vec![1, 5, 1, 5], vec![0, 4, 2], vec![3, 6]]);
         let account_batches = AccountBatches::with_limit(std::slice::from_ref(&active), &halves, 3).unwrap();
         let ids_of = |rows: &RecordBatch| rows::column::<UInt64Array>(rows, "series_id").unwrap().values().to_vec();
         let series = |number| {
-            let rows = account_batches.rows(number, "active_series", std::slice::from_ref(&active)).unwrap();
-            rows.iter().flat_map(ids_of).collect::<HashSet<u64>>()
+            let divided = account_batches.divide("active_series", std::slice::from_ref(&active)).unwrap();
+            divided.of(number).unwrap().iter().flat_map(ids_of).collect::<HashSet<u64>>()
         };
         assert_eq!([series(0), series(1), series(2)], [vec![1, 5], vec![0, 2, 4], vec![3, 6]].map(HashSet::from_iter));
         assert_eq!(ids(9), [vec![1, 5, 0, 1, 3, 4, 2, 6, 5]]);

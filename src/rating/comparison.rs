@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 
+use super::batch_inputs::BatchInputs;
 use super::price_batch;
 use super::rating_inputs::RatingInputs;
 use crate::catalog::streams::Catalog;
@@ -111,8 +112,9 @@ pub async fn rate_side(
     }
     let purchase = stage.run("invoicing/purchase", Parameters::none()).await?;
     let mut charge = Vec::new();
-    for number in 0..inputs.account_batches.count {
-        let priced = price_batch(&stage, &inputs, number).await?;
+    let batch_inputs = BatchInputs::new(&inputs)?;
+    for number in 0..inputs.account_batches.count() {
+        let priced = price_batch(&stage, &batch_inputs, number).await?;
         charge.extend(stage.run("invoicing/charge", Parameters::none()).await?);
         for row in Rows::<RatedUsage>::read(&priced.rated_usage)?.iter() {
             let rate = rule_of.get(row.rate_id());

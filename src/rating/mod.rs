@@ -3,6 +3,7 @@
 
 pub mod account_assignments;
 pub mod account_batch;
+mod batch_inputs;
 pub mod comparison;
 pub mod compiled_rule;
 pub mod coverage;
@@ -30,10 +31,11 @@ pub mod unused_rules;
 
 use arrow::array::RecordBatch;
 
+use self::batch_inputs::{BatchInputs, BatchListPrices, register_all};
 use self::non_usage_charges::register_no_coverage;
 use self::pricer::{Priced, Pricer, rate_usage};
 pub use self::rate_selection::select_rates;
-use self::rating_inputs::{ListPrices, RatingInputs};
+use self::rating_inputs::RatingInputs;
 use crate::error::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
@@ -67,19 +69,21 @@ async fn rate_period(context: &Context, transaction: &mut Transaction, series: R
     let inputs = RatingInputs::prepare(context, transaction, &stage, series, &context.rules).await?;
     stage.materialize("rating/factored_price", Parameters::none()).await?;
     let partition = context.period.to_string();
-    let batch_count = inputs.account_batches.count;
+    let batch_count = inputs.account_batches.count();
     context.options.progress.begin("Rating", batch_count as u64);
     let batches = stage.scope_of_batches()?;
     // The rows of a batch replace these rows. The memory of the engine need not contain both.
     stage.drop_relation(&["usage_segment", "priced_series", "applicable_rate", "active_series"])?;
+    let batch_inputs = BatchInputs::new(&inputs)?;
     for number in 0..batch_count {
-        let priced = price_batch(&batches, &inputs, number).await?;
+        let priced = price_batch(&batches, &batch_inputs, number).await?;
         let file = number as u32;
         transaction.replace("rating/rated_usage", &partition, file, &priced.rated_usage).await?;
         transaction.replace("rating/unrated_usage", &partition, file, &priced.unrated_usage).await?;
         context.options.progress.advance(1);
     }
     stage.hand_over(&LATER_STAGE_RELATIONS)?;
+    drop(batch_inputs);
     drop(batches);
     drop(stage);
     // An earlier run may have written more batches.
@@ -108,28 +112,16 @@ async fn rate_period(context: &Context, transaction: &mut Transaction, series: R
 }
 
 /// Prices one account batch and checks the invariants.
-async fn price_batch(stage: &Session, inputs: &RatingInputs, number: usize) -> Result<Priced, Error> {
-    // The statements of a batch read only the series of the batch, not the series of all accounts.
-    let of_batch = |path: &str, rows: &[RecordBatch]| inputs.account_batches.rows(number, &statement(path)?.name, rows);
-    let usage_segment = of_batch("rating/usage_segment", &inputs.usage_segment)?;
-    let priced_series = of_batch("rating/priced_series", &inputs.priced_series)?;
-    stage.register("rating/active_series", of_batch("rating/active_series", &inputs.active_series)?)?;
-    stage.register("rating/applicable_rate", of_batch("rating/applicable_rate", &inputs.applicable_rate)?)?;
-    if let Some(list_prices) = &inputs.list_prices {
-        let priced_series = of_batch("rating/priced_series", &list_prices.priced_series)?;
-        for (path, rows) in list_prices.pricer.prices() {
-            stage.register(path, of_batch(path, rows)?)?;
-        }
-        price_at_list(stage, list_prices, &usage_segment, priced_series).await?;
-    } else {
-        stage.register_nothing("rating/list_price")?;
+async fn price_batch(stage: &Session, inputs: &BatchInputs<'_>, number: usize) -> Result<Priced, Error> {
+    let usage_segment = inputs.usage_segment.of(number)?;
+    match &inputs.list_prices {
+        Some(list_prices) => price_at_list(stage, list_prices, &usage_segment, number).await?,
+        None => stage.register_nothing("rating/list_price")?,
     }
-    stage.register("rating/priced_series", priced_series)?;
-    for (path, rows) in inputs.pricer.prices() {
-        stage.register(path, of_batch(path, rows)?)?;
-    }
+    register_all(stage, &inputs.others, number)?;
+    stage.register("rating/priced_series", inputs.priced_series.of(number)?)?;
     stage.register("rating/usage_segment", usage_segment)?;
-    stage.register("rating/covered_window", inputs.covered_window.clone())?;
+    stage.register("rating/covered_window", inputs.covered_window.to_vec())?;
     stage.materialize("rating/covered_part", Parameters::none()).await?;
     inputs.pricer.fill_pools(stage).await?;
     stage.materialize("rating/list_share", Parameters::none()).await?;
@@ -143,16 +135,15 @@ async fn price_batch(stage: &Session, inputs: &RatingInputs, number: usize) -> R
 /// Registers `list_price`, which contains the public prices for those accounts of a batch that pay other prices.
 async fn price_at_list(
     stage: &Session,
-    list_prices: &ListPrices,
+    list_prices: &BatchListPrices<'_>,
     usage_segment: &[RecordBatch],
-    priced_series: Vec<RecordBatch>,
+    number: usize,
 ) -> Result<(), Error> {
-    let is_listed = |series_id| list_prices.series.contains(&series_id);
-    let usage_segment = rows::of_series("usage_segment", usage_segment, is_listed)?;
-    stage.register("rating/usage_segment", usage_segment)?;
-    stage.register("rating/priced_series", priced_series)?;
+    let is_listed = |series_id| list_prices.prices.series.contains(&series_id);
+    stage.register("rating/usage_segment", rows::of_series("usage_segment", usage_segment, is_listed)?)?;
+    register_all(stage, &list_prices.relations, number)?;
     stage.register_nothing("rating/covered_window")?;
-    list_prices.pricer.fill_pools(stage).await?;
+    list_prices.prices.pricer.fill_pools(stage).await?;
     stage.materialize("rating/list_price", Parameters::none()).await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Conversion between Arrow rows and Rust values: typed columns by name, and batches with the schema of a relation.
 
 pub mod relations;
+mod series_rows;
 pub mod taxes;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use arrow::array::{
 use arrow::compute::{SortColumn, concat_batches, filter_record_batch, lexsort_to_indices, take};
 use arrow::error::ArrowError;
 
+pub use self::series_rows::SeriesRows;
 use crate::error::Error;
 use crate::model::money::{DecimalNumber, has_digits};
 use crate::model::period::DayNumber;
