@@ -3,6 +3,7 @@
 mod error;
 pub mod expression;
 mod failing_row;
+mod kept_plan;
 pub mod lists;
 pub mod mapping;
 pub mod persisted;

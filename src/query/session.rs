@@ -14,15 +14,18 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, SortExpr};
 use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_expr::expressions::Column as ColumnOfPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, collect, execute_stream};
 use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext, col};
 use futures::TryStreamExt;
 
+use super::kept_plan::{KeptPlans, NamedRows, RowsByName, Shape};
 use super::{Error, Statement, statement, statements};
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::storage::{DataFile, Lake};
@@ -80,6 +83,9 @@ pub struct Session {
     relations: Arc<Mutex<BTreeMap<String, Relation>>>,
     /// The optimized plans of statements over rows in memory, without the rows.
     plans: Arc<Mutex<BTreeMap<String, LogicalPlan>>>,
+    /// The physical plans of statements that run once for each account batch. `None` in all other sessions, where the
+    /// best plan depends on the rows.
+    kept_plans: Option<Arc<KeptPlans>>,
     /// The session that opened this scope. `None` if this session is not a scope.
     outer: Option<Arc<Session>>,
 }
@@ -88,6 +94,8 @@ pub struct Session {
 #[derive(Clone)]
 struct Relation {
     table: Arc<dyn TableProvider>,
+    /// The order of rows in memory.
+    order: Vec<SortExpr>,
     /// The reserved memory of the rows. The operators of the engine share the rest of the limit. `None` if no rows are
     /// in memory.
     _rows: Option<Arc<MemoryReservation>>,
@@ -145,7 +153,7 @@ impl Session {
             .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
             .set_str("datafusion.execution.time_zone", "+00:00");
         let context = context_with_functions(config, runtime);
-        Ok(Self { context, relations: Arc::default(), plans: Arc::default(), outer: None })
+        Ok(Self { context, relations: Arc::default(), plans: Arc::default(), kept_plans: None, outer: None })
     }
 
     /// Opens a session without relations that runs each statement on one thread, for work that is parallel itself. The
@@ -154,13 +162,13 @@ impl Session {
         let config = self.context.copied_config().with_target_partitions(1).with_batch_size(BATCH_ROWS);
         let runtime = RuntimeEnvBuilder::new().build_arc().map_err(Error::engine("session"))?;
         let context = context_with_functions(config, runtime);
-        Ok(Self { context, relations: Arc::default(), plans: Arc::default(), outer: None })
+        Ok(Self { context, relations: Arc::default(), plans: Arc::default(), kept_plans: None, outer: None })
     }
 
     /// Opens a session for one stage. The scope shares the memory of this session and can read its relations. The
     /// scope's own relations are dropped with the scope, except for those that it [hands over](Session::hand_over).
     pub fn scope(&self) -> Result<Self, Error> {
-        self.scope_with(self.context.copied_config())
+        self.scope_with(self.context.copied_config(), None)
     }
 
     /// Opens a scope for statements that run once for each account batch. The rows of a batch are few, so one thread
@@ -169,13 +177,15 @@ impl Session {
         let config = self.context.copied_config().with_target_partitions(1);
         // The engine estimates too few rows for a filtered or grouped relation. So a join keeps its sides as written.
         // The rows of the left side are in memory, and those of the right side keep their order.
-        self.scope_with(config.set_bool("datafusion.optimizer.join_reordering", false))
+        let config = config.set_bool("datafusion.optimizer.join_reordering", false);
+        self.scope_with(config, Some(Arc::default()))
     }
 
-    fn scope_with(&self, config: SessionConfig) -> Result<Self, Error> {
+    fn scope_with(&self, config: SessionConfig, kept_plans: Option<Arc<KeptPlans>>) -> Result<Self, Error> {
         let context = context_with_functions(config, self.context.runtime_env());
         let plans = Arc::clone(&self.plans);
-        let scope = Self { context, relations: Arc::default(), plans, outer: Some(Arc::new(self.clone())) };
+        let outer = Some(Arc::new(self.clone()));
+        let scope = Self { context, relations: Arc::default(), plans, kept_plans, outer };
         for (name, relation) in self.relations().iter() {
             scope.replace(name, relation.clone())?;
         }
@@ -204,6 +214,12 @@ impl Session {
         self.relations().contains_key(name)
     }
 
+    /// The kept physical plans of a scope of batches.
+    #[cfg(test)]
+    pub(super) fn kept_plans(&self) -> Option<&Arc<KeptPlans>> {
+        self.kept_plans.as_ref()
+    }
+
     fn plans(&self) -> MutexGuard<'_, BTreeMap<String, LogicalPlan>> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -222,7 +238,7 @@ impl Session {
 
     /// Registers a table without rows in memory.
     pub(super) fn register_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<(), Error> {
-        self.replace(name, Relation { table, _rows: None })
+        self.replace(name, Relation { table, order: Vec::new(), _rows: None })
     }
 
     /// Registers rows under a name, and drops the earlier relation with this name.
@@ -231,7 +247,7 @@ impl Session {
     }
 
     /// Registers rows with their order. Statements that need this order do not sort the rows again.
-    fn register_in_order(
+    pub(super) fn register_in_order(
         &self,
         name: &str,
         schema: SchemaRef,
@@ -245,9 +261,9 @@ impl Session {
         let table = MemTable::try_new(schema, vec![batches]);
         let mut table = table.map_err(Error::engine(format!("register {name}")))?;
         if !order.is_empty() {
-            table = table.with_sort_order(vec![order]);
+            table = table.with_sort_order(vec![order.clone()]);
         }
-        self.replace(name, Relation { table: Arc::new(table), _rows: Some(rows) })
+        self.replace(name, Relation { table: Arc::new(table), order, _rows: Some(rows) })
     }
 
     /// Registers rows under the name of the relation at a path. If the header declares an order, rows in another order
@@ -288,7 +304,7 @@ impl Session {
         let schema = DFSchema::try_from(Arc::clone(schema)).map_err(failed())?;
         let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
         let table = Arc::new(ViewTable::new(LogicalPlan::EmptyRelation(empty), None));
-        self.replace(name, Relation { table, _rows: None })
+        self.replace(name, Relation { table, order: Vec::new(), _rows: None })
     }
 
     pub fn drop_relation(&self, names: &[&str]) -> Result<(), Error> {
@@ -317,7 +333,7 @@ impl Session {
         let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
         let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
         let table = ListingTable::try_new(config).map_err(Error::engine(format!("register {name}")))?;
-        self.replace(name, Relation { table: Arc::new(table), _rows: None })
+        self.replace(name, Relation { table: Arc::new(table), order: Vec::new(), _rows: None })
     }
 
     /// Runs the statement at a path below `sql/` and checks the rows against the header of the statement.
@@ -336,9 +352,9 @@ impl Session {
         mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
         let statement = statement(path)?;
-        let plan = self.physical_plan(statement, parameters.clone()).await?;
+        let (plan, context) = self.physical_plan(statement, parameters.clone()).await?;
         let mut count = 0;
-        let mut rows = match execute_stream(plan, self.context.task_ctx()) {
+        let mut rows = match execute_stream(plan, context) {
             Ok(rows) => rows,
             Err(error) => return Err(self.failed(statement, &parameters, error).await.into()),
         };
@@ -388,16 +404,21 @@ impl Session {
         let statement = statement(path)?;
         let failed = || Error::engine(format!("rows of {}", statement.name));
         let table = self.context.table_provider(&statement.name).await.map_err(failed())?;
-        let mut batches = Vec::new();
-        if let Some(table) = table.downcast_ref::<MemTable>() {
-            for partition in &table.batches {
-                batches.extend(partition.read().await.iter().cloned());
+        let batches = match table.downcast_ref::<MemTable>() {
+            Some(table) => batches_of(table).await,
+            None => {
+                let table = self.context.table(&statement.name).await.map_err(failed())?;
+                table.collect().await.map_err(failed())?
             }
-        } else {
-            let table = self.context.table(&statement.name).await.map_err(failed())?;
-            batches = table.collect().await.map_err(failed())?;
-        }
+        };
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
+    }
+
+    /// The columns, the order and the batches of a relation in memory.
+    async fn rows_in_memory(&self, name: &str) -> Option<(SchemaRef, Vec<SortExpr>, Vec<RecordBatch>)> {
+        let relation = self.relations().get(name).cloned()?;
+        let table = relation.table.downcast_ref::<MemTable>()?;
+        Some((table.schema(), relation.order, batches_of(table).await))
     }
 
     /// Runs a check and returns the rows that violate it.
@@ -413,25 +434,74 @@ impl Session {
         statement: &'static Statement,
         parameters: Parameters,
     ) -> Result<(Vec<RecordBatch>, Vec<SortExpr>), Error> {
-        let plan = self.physical_plan(statement, parameters.clone()).await?;
+        let (plan, context) = self.physical_plan(statement, parameters.clone()).await?;
         let order = order_of(plan.as_ref());
-        match collect(plan, self.context.task_ctx()).await {
+        match collect(plan, context).await {
             Ok(batches) => Ok((batches, order)),
             Err(error) => Err(self.failed(statement, &parameters, error).await),
         }
     }
 
+    /// The plan of a statement, and the context of its run.
     async fn physical_plan(
         &self,
         statement: &Statement,
         parameters: Parameters,
-    ) -> Result<Arc<dyn ExecutionPlan>, Error> {
+    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), Error> {
+        if let Some(kept) = &self.kept_plans
+            && let Some(key) = self.key_of_plan(statement, &parameters)?
+        {
+            return self.kept_plan(kept, key, statement, parameters).await;
+        }
         let plan = self.optimized_plan(statement, parameters).await?;
+        Ok((self.physical_plan_of(statement, &plan).await?, self.context.task_ctx()))
+    }
+
+    /// The plan of a statement, and the context with its rows. The first run makes the plan, and later runs use it.
+    async fn kept_plan(
+        &self,
+        kept: &KeptPlans,
+        key: String,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), Error> {
+        let failed = || Error::engine(format!("sql/{}", statement.path));
+        let mut names = BTreeSet::new();
+        self.add_relations(statement, &mut names)?;
+        let (mut inputs, mut rows) = (BTreeMap::new(), BTreeMap::new());
+        for name in names {
+            let Some((schema, order, batches)) = self.rows_in_memory(&name).await else { continue };
+            inputs.insert(name.clone(), Shape { schema, order });
+            rows.insert(name, batches);
+        }
+        let plan = match kept.get(&key, &inputs) {
+            Some(plan) => plan,
+            None => {
+                let logical = self.optimized_plan(statement, parameters).await?;
+                let table = |name: &str, _: &_| inputs.get(name).map(|shape| NamedRows::table(name, shape)).transpose();
+                let (logical, _) = with_tables(logical, table).map_err(failed())?;
+                let plan = self.physical_plan_of(statement, &logical).await?;
+                kept.insert(key, Arc::clone(&plan), inputs);
+                plan
+            }
+        };
+        // A plan keeps the state of a run, such as the build side of a join. So each run has a plan without state.
+        let plan = reset_plan_states(plan).map_err(failed())?;
+        let context = TaskContext::from(self.context());
+        let config = context.session_config().clone().with_extension(Arc::new(RowsByName(rows)));
+        Ok((plan, Arc::new(context.with_session_config(config))))
+    }
+
+    async fn physical_plan_of(
+        &self,
+        statement: &Statement,
+        plan: &LogicalPlan,
+    ) -> Result<Arc<dyn ExecutionPlan>, Error> {
         let mut state = self.context.state();
         if reads_in_order(statement)? {
             state.config_mut().options_mut().execution.target_partitions = 1;
         }
-        let planned = state.query_planner().create_physical_plan(&plan, &state).await;
+        let planned = state.query_planner().create_physical_plan(plan, &state).await;
         planned.map_err(Error::engine(format!("sql/{}", statement.path)))
     }
 
@@ -622,6 +692,14 @@ fn with_tables(
         Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
     })?;
     Ok((replaced.data, is_complete))
+}
+
+async fn batches_of(table: &MemTable) -> Vec<RecordBatch> {
+    let mut batches = Vec::new();
+    for partition in &table.batches {
+        batches.extend(partition.read().await.iter().cloned());
+    }
+    batches
 }
 
 fn empty_table(schema: &SchemaRef) -> Result<Arc<dyn TableProvider>, DataFusionError> {
