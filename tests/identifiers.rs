@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::stub_server::{self, Metric, serve};
 use crate::test_lake::TestLake;
 
 const PERIOD: &str = "2026-10";
@@ -65,7 +66,7 @@ fn at(hour: usize) -> String {
     format!("2026-10-05T{hour:02}:00:00Z")
 }
 
-fn lines(line: impl Fn(usize, (&str, &str, &str, i64)) -> serde_json::Value) -> Vec<u8> {
+fn lines(line: impl Fn(usize, (&str, &str, &str, i64)) -> Value) -> Vec<u8> {
     let lines = USAGE.iter().enumerate().map(|(hour, usage)| format!("{}\n", line(hour, *usage)));
     lines.collect::<String>().into_bytes()
 }
@@ -123,34 +124,74 @@ fn cases() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
+fn assert_one_form(lake: &TestLake, source: &str) {
+    let summary = lake.run(PERIOD);
+    let lines = lake.rows("invoice_line");
+    let mut lines: Vec<_> =
+        lines.iter().map(|row| (&row["account_id"][..], &row["sku"][..], &row["net_amount"][..])).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [("acme", "CALLS", "3.0000"), ("acme", "LINKED", "100.0000")], "{source}");
+    let mut usage: Vec<String> = lake
+        .csv_document(PERIOD, "usage.csv")
+        .iter()
+        .map(|row| format!("{}|{}|{}", row["resource_id"], row["project_id"], row["consumed_quantity"]))
+        .collect();
+    usage.sort();
+    let of_r1 = ["r-1|caf\u{e9}|1", "r-1|caf\u{e9}|3"];
+    let without_project = ["r-2||4", "r-3||8", "r-4||16", "r-5||32"];
+    assert_eq!(usage, [&of_r1[..], &without_project].concat(), "{source}");
+    let changed: Vec<_> = summary
+        .intake
+        .changed_ids
+        .iter()
+        .map(|changed| (&changed.source[..], changed.ids, &changed.delivered[..], &changed.read_as[..]))
+        .collect();
+    assert_eq!(changed, [("events", 2, " r-1", "r-1")], "{source}");
+}
+
 #[test]
 fn ids_and_dimensions_have_one_form_in_every_source_and_in_accounts_and_rules() {
     for (format, keys, content) in cases() {
         let lake = lake(format, keys);
         lake.put("in/usage", content);
-        let summary = lake.run(PERIOD);
-        let lines = lake.rows("invoice_line");
-        let mut lines: Vec<_> =
-            lines.iter().map(|row| (&row["account_id"][..], &row["sku"][..], &row["net_amount"][..])).collect();
-        lines.sort_unstable();
-        assert_eq!(lines, [("acme", "CALLS", "3.0000"), ("acme", "LINKED", "100.0000")], "{format}");
-        let mut usage: Vec<String> = lake
-            .csv_document(PERIOD, "usage.csv")
-            .iter()
-            .map(|row| format!("{}|{}|{}", row["resource_id"], row["project_id"], row["consumed_quantity"]))
-            .collect();
-        usage.sort();
-        let of_r1 = ["r-1|caf\u{e9}|1", "r-1|caf\u{e9}|3"];
-        let without_project = ["r-2||4", "r-3||8", "r-4||16", "r-5||32"];
-        assert_eq!(usage, [&of_r1[..], &without_project].concat(), "{format}");
-        let changed: Vec<_> = summary
-            .intake
-            .changed_ids
-            .iter()
-            .map(|changed| (&changed.source[..], changed.ids, &changed.delivered[..], &changed.read_as[..]))
-            .collect();
-        assert_eq!(changed, [("events", 2, " r-1", "r-1")], "{format}");
+        assert_one_form(&lake, format);
     }
+}
+
+/// The instant of [`at`] in seconds.
+fn seconds(hour: usize) -> i64 {
+    1_791_158_400 + 3_600 * i64::try_from(hour).unwrap()
+}
+
+/// A source that pulls the fifth of October from a server.
+fn server(format: &str, url: &str, keys: &str) -> String {
+    format!(
+        "[[source]]\nname = \"events\"\nformat = \"{format}\"\nurl = \"{url}\"\nfrom = 2026-10-05\n\
+         to = 2026-10-06\nretries = 0\n{keys}"
+    )
+}
+
+#[test]
+fn ids_and_dimensions_have_one_form_at_servers() {
+    let of_usage = |source: &str| TestLake::new().config(source).rules(RULES).accounts(ACCOUNTS);
+    let series = USAGE.iter().enumerate().map(|(hour, (resource, project, plan, calls))| {
+        let labels = json!({ "resource": resource, "project": project, "plan": plan });
+        (labels, vec![(seconds(hour), calls.to_string())])
+    });
+    let series: Vec<_> = series.collect();
+    let url = serve(move |request| stub_server::prometheus("calls_total", &series, request));
+    let metric = "[[source.metric]]\nname = \"calls_total\"\nmeter = \"calls\"";
+    assert_one_form(&of_usage(&server("prometheus", &url, metric)), "prometheus");
+
+    let metrics = USAGE.iter().enumerate().map(|(hour, (resource, project, plan, calls))| Metric {
+        resource: Ok([json!(resource), json!(project)]),
+        plan: (*plan).to_owned(),
+        at: at(hour),
+        ..Metric::new("calls", "", &calls.to_string())
+    });
+    let metrics: Vec<_> = metrics.collect();
+    let url = serve(move |request| stub_server::gnocchi(&metrics, request));
+    assert_one_form(&of_usage(&server("gnocchi", &url, "")), "gnocchi");
 }
 
 /// The rows are listed for each file and field. `conto status` shows them with the number of their files.
@@ -260,30 +301,29 @@ fn parquet_without_ids() -> Vec<u8> {
 /// The records in a format, with the keys of its source. In CSV two more spellings are set by `null_values`.
 fn sources_without_ids() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     const AT: &str = "2026-10-05T10:00:00Z";
-    let objects = |object: &dyn Fn(&str) -> serde_json::Map<String, serde_json::Value>, keys: [&str; 2]| -> Vec<u8> {
+    let objects = |object: &dyn Fn(&str) -> serde_json::Map<String, Value>, keys: [&str; 2]| -> Vec<u8> {
         let line = |(resource, project, quantity): &(Option<String>, Option<String>, &str)| {
             let mut object = object(quantity);
             let inner = match object.get_mut("data") {
-                Some(serde_json::Value::Object(data)) => data,
+                Some(Value::Object(data)) => data,
                 _ => &mut object,
             };
             for (key, id) in keys.iter().zip([resource, project]) {
                 id.iter().for_each(|id| drop(inner.insert((*key).to_owned(), id.clone().into())));
             }
-            serde_json::Value::Object(object).to_string() + "\n"
+            Value::Object(object).to_string() + "\n"
         };
         records_without_ids().iter().map(line).collect::<String>().into()
     };
-    let map = |value: serde_json::Value| value.as_object().unwrap().clone();
-    let sample = |quantity: &str| {
-        map(serde_json::json!({ "name": "m", "unit": "u", "volume": quantity, "timestamp": AT, "id": quantity }))
-    };
+    let map = |value: Value| value.as_object().unwrap().clone();
+    let sample =
+        |quantity: &str| map(json!({ "name": "m", "unit": "u", "volume": quantity, "timestamp": AT, "id": quantity }));
     let event = |quantity: &str| {
-        map(serde_json::json!({
+        map(json!({
             "specversion": "1.0", "source": "/s", "type": "m", "time": AT, "id": "e", "data": { "quantity": quantity },
         }))
     };
-    let row = |quantity: &str| map(serde_json::json!({ "n": quantity }));
+    let row = |quantity: &str| map(json!({ "n": quantity }));
     let mut table = "meter,resource_id,measured_at,quantity,project_id\n".to_owned();
     for (resource, project, quantity) in records_without_ids() {
         let [resource, project] = [resource, project].map(Option::unwrap_or_default);
@@ -302,30 +342,69 @@ fn sources_without_ids() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
-/// Each record without a resource is rejected. A record without a project is usage without a project: it is priced,
-/// listed and not invoiced. The good record is invoiced.
+/// Asserts that each record without a resource is rejected. A record without a project is usage without a project: it
+/// is priced, listed and not invoiced. The good record is invoiced.
+fn assert_absent_ids(lake: &TestLake, rejected: usize, without_project: usize, case: &str) {
+    lake.run(PERIOD);
+    let found = lake.sql("SELECT COUNT(*), MIN(reason), MAX(reason) FROM rejected_record");
+    assert_eq!(found, [format!("{rejected} missing_field missing_field")], "{case}");
+    let usage = "SELECT project_id IS NULL AS without, SUM(consumed_quantity) AS quantity FROM metered_usage \
+                 JOIN series USING (series_id) GROUP BY project_id IS NULL ORDER BY without";
+    assert_eq!(lake.sql(usage), ["false 4".to_owned(), format!("true {}", 2 * without_project)], "{case}");
+    assert_eq!(lake.column("invoice", "total_without_tax"), ["4.0000"], "{case}");
+    let message = lake.fails(4, &["run", "--period", PERIOD]);
+    let listed = format!("usage without a project: {without_project} resources");
+    assert!(message.contains(&listed), "{case}: {message}");
+    assert!(lake.rows("changed_id").is_empty() && lake.rows("unread_input").is_empty(), "{case}");
+    let message = lake.close_fails(3, PERIOD, "2026-11-02");
+    let counted =
+        format!("{rejected} records in input files of the period were rejected, more than `max_rejected` = 0");
+    assert!(message.contains(&counted), "{case}: {message}");
+}
+
+fn lake_without_ids(source: &str) -> TestLake {
+    TestLake::of_one_rule(r#"aggregation = "sum""#, r#"unit_price = "1""#).config(source)
+}
+
 #[test]
 fn absent_ids_have_the_same_outcome_in_every_format() {
     for (format, keys, content) in sources_without_ids() {
         let source = format!("[[source]]\nname = \"s\"\nformat = \"{format}\"\npath = \"in/*\"\n{keys}\n");
-        let lake = TestLake::of_one_rule(r#"aggregation = "sum""#, r#"unit_price = "1""#).config(source);
+        let lake = lake_without_ids(&source);
         lake.put("in/usage", content);
-        lake.run("2026-10");
-        let case = format!("{format} {keys}");
         // In CSV, a null value is the same as an empty cell, so that the same row is rejected once.
-        let query = "SELECT COUNT(*), MIN(reason), MAX(reason) FROM rejected_record";
         let more = if keys.starts_with("null_values") { 2 } else { 0 };
         let same_rows = if format == "csv" { 1 } else { 0 };
-        let found = lake.sql(query);
-        assert_eq!(found, [format!("{} missing_field missing_field", ABSENT.len() + more - same_rows)], "{case}");
-        let usage = "SELECT project_id IS NULL AS without, SUM(consumed_quantity) AS quantity FROM metered_usage \
-                     JOIN series USING (series_id) GROUP BY project_id IS NULL ORDER BY without";
-        let without_project = 2 * (ABSENT.len() + more);
-        assert_eq!(lake.sql(usage), ["false 4".to_owned(), format!("true {without_project}")], "{case}");
-        assert_eq!(lake.column("invoice", "total_without_tax"), ["4.0000"], "{case}");
-        let message = lake.fails(4, &["run", "--period", "2026-10"]);
-        let listed = format!("usage without a project: {} resources", ABSENT.len() + more);
-        assert!(message.contains(&listed), "{case}: {message}");
-        assert!(lake.rows("changed_id").is_empty(), "{case}");
+        let rejected = ABSENT.len() + more - same_rows;
+        assert_absent_ids(&lake, rejected, ABSENT.len() + more, &format!("{format} {keys}"));
     }
+}
+
+/// A metric of Gnocchi and a series of Prometheus without a resource are rejected with each of their samples.
+#[test]
+fn absent_ids_have_the_same_outcome_at_servers() {
+    let series = records_without_ids().into_iter().map(|(resource, project, quantity)| {
+        let labels = [("resource", resource), ("project", project)];
+        let labels: Value = labels.into_iter().filter_map(|(name, id)| Some((name.to_owned(), json!(id?)))).collect();
+        (labels, vec![(seconds(10), quantity.to_owned())])
+    });
+    let series: Vec<_> = series.collect();
+    let url = serve(move |request| stub_server::prometheus("m_total", &series, request));
+    let metric = "[[source.metric]]\nname = \"m_total\"\nmeter = \"m\"";
+    let lake = lake_without_ids(&server("prometheus", &url, metric));
+    assert_absent_ids(&lake, ABSENT.len(), ABSENT.len(), "prometheus");
+    let text = &lake.column("rejected_record", "raw_text")[0];
+    assert!(text.contains(r#""resource_metadata":{"project":"p-1""#), "the labels name the series: {text}");
+
+    let metrics = records_without_ids().into_iter().map(|(resource, project, quantity)| {
+        let good = resource.as_deref().is_some_and(|id| id.starts_with("r-"));
+        let resource = if good { Ok([json!(resource), json!(project)]) } else { Err(json!(resource)) };
+        Metric { resource, ..Metric::new("m", "", quantity) }
+    });
+    let metrics: Vec<_> = metrics.collect();
+    let url = serve(move |request| stub_server::gnocchi(&metrics, request));
+    let lake = lake_without_ids(&server("gnocchi", &url, ""));
+    assert_absent_ids(&lake, ABSENT.len(), ABSENT.len(), "gnocchi");
+    let text = &lake.column("rejected_record", "raw_text")[0];
+    assert!(text.contains(r#""resource_metadata":{"metric_id":"4d000000"#), "the metric is named: {text}");
 }

@@ -101,6 +101,7 @@ mod same_bytes; // slow
 mod samples; // slow
 mod servers; // slow
 mod sources; // slow
+mod stub_server;
 mod terms; // slow
 mod test_lake;
 mod tidy;

@@ -28,6 +28,8 @@ pub enum UnreadReason {
     UnusableName,
     /// The columns of the file do not fit the source.
     WrongColumns,
+    /// The archive policy of a metric does not fit the source or the meters.
+    UnfitPolicy,
     /// The disk, the store or the server failed.
     Failed,
     /// The store failed for several inputs before this one, so this one was not tried.
@@ -41,6 +43,7 @@ impl UnreadReason {
             Self::NoPermission => "no_permission",
             Self::UnusableName => "unusable_name",
             Self::WrongColumns => "wrong_columns",
+            Self::UnfitPolicy => "unfit_policy",
             Self::Failed => "failed",
             Self::NotTried => "not_tried",
         }

@@ -264,7 +264,7 @@ fn two_days_of_gnocchi_give_the_expected_invoices() {
     assert!(error.contains("the server responds with 404"), "{error}");
 
     auth_remote_user_sends_a_header(&server);
-    a_metric_that_is_deleted_during_the_pull_is_no_error(&server);
+    a_metric_that_is_deleted_during_the_pull_is_listed(&server);
 }
 
 /// Gnocchi is behind a web server that authenticates clients and sets a header.
@@ -281,8 +281,8 @@ fn auth_remote_user_sends_a_header(server: &Gnocchi) {
     assert!(error.contains("the server denies access (401"), "{error}");
 }
 
-/// The metric of the address is deleted after the list and before its measures are read. The other metrics are read.
-fn a_metric_that_is_deleted_during_the_pull_is_no_error(server: &Gnocchi) {
+/// The metric of the address is deleted after the list and before its measures are read. The other metrics are billed.
+fn a_metric_that_is_deleted_during_the_pull_is_listed(server: &Gnocchi) {
     let port = server.port;
     let mut is_deleted = false;
     let deleting = proxy(port, move |_, head| {
@@ -299,7 +299,9 @@ fn a_metric_that_is_deleted_during_the_pull_is_no_error(server: &Gnocchi) {
     let remote = r#"kind = "remote-user", user = "admin", header = "X-Remote-User""#;
     let source = source(&format!("http://127.0.0.1:{deleting}"), "retries = 0\nparallel = 1\n");
     let lake = lake(&source.replace(r#"kind = "basic", user = "admin""#, remote));
-    lake.run(PERIOD);
+    let unread = lake.run(PERIOD).intake.unread_inputs;
+    assert!(unread.len() == 1 && unread[0].url.contains("/v1/metric/"), "{unread:?}");
+    assert!(unread[0].detail.ends_with("was deleted before its measures were read"), "{unread:?}");
     let others: Vec<&str> = INVOICED.into_iter().filter(|line| !line.contains("floating-ip")).collect();
     assert_eq!(invoiced(&lake), others);
 }

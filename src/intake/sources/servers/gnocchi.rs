@@ -21,7 +21,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::client::{HttpError, Request, Response, location, server_time};
 use super::fetch_window::FetchWindow;
@@ -33,8 +33,10 @@ use crate::intake::formats::{json as raw, timestamp};
 use crate::intake::resolve::binding::Bindings;
 use crate::intake::sources::servers::lifecycle;
 use crate::intake::sources::servers::response_store::{ResponseFile, Series};
+use crate::intake::unread::Unread;
 use crate::model::config::{PresenceConfig, ServerConfig};
 use crate::model::meter::Aggregation;
+use crate::model::unread_input::UnreadReason;
 
 /// The number of metrics in one request.
 const METRICS_AT_ONCE: usize = 200;
@@ -44,11 +46,16 @@ const MIN_RETENTION_SECONDS: u64 = 7 * 86_400;
 /// The longest delay of a measure after the end of its resource, and of a revision after the start of its resource.
 const SLACK_MICROS: i64 = 86_400_000_000;
 
+/// The part that an archive policy lacks.
+const NO_GRANULARITY: &str = "no granularity, or not the configured `granularity`";
+const NO_METHOD: &str = "no aggregation method that the meter can use";
+
 /// A metric whose measures are read.
 #[derive(Clone, Debug)]
 struct Metric {
     id: String,
-    resource_id: String,
+    /// Gnocchi's id of the resource. The measures of a metric without a resource are read so that they are rejected.
+    resource_id: Option<String>,
     unit: String,
     granularity_seconds: u64,
     method: &'static str,
@@ -67,6 +74,8 @@ pub(super) struct Gnocchi {
     source_period: Range<i64>,
     revisions: Revisions,
     clock: Option<Timestamp>,
+    /// The metrics that are not read, by URL: those with the same archive policy and source meter.
+    unread: BTreeMap<String, Unread>,
 }
 
 impl Gnocchi {
@@ -99,6 +108,7 @@ impl Gnocchi {
             source_period: config.from..config.to.unwrap_or(i64::MAX),
             revisions: Revisions::default(),
             clock: None,
+            unread: BTreeMap::new(),
         };
         for source_meter in bindings.source_meters() {
             let aggregations: BTreeSet<Aggregation> =
@@ -109,7 +119,7 @@ impl Gnocchi {
             }
         }
         server.check_presence().await?;
-        if server.metrics.is_empty() && server.presence.is_empty() {
+        if server.metrics.is_empty() && server.presence.is_empty() && server.unread.is_empty() {
             tracing::warn!("{} has no metric of a metered source meter, or this user cannot read it", config.url);
         }
         Ok(server)
@@ -141,6 +151,10 @@ impl Gnocchi {
 
     pub(super) fn clock(&self) -> Option<Timestamp> {
         self.clock
+    }
+
+    pub(super) fn unread(&self) -> &BTreeMap<String, Unread> {
+        &self.unread
     }
 
     /// The URL of a window's request, with the source meter as its fragment, because the body contains the metrics.
@@ -180,7 +194,7 @@ impl Gnocchi {
             { "<=": { "started_at": instant(end + SLACK_MICROS) } },
         ] });
         let mut wanted: HashSet<String> =
-            self.metrics.values().flatten().map(|metric| metric.resource_id.clone()).collect();
+            self.metrics.values().flatten().filter_map(|metric| metric.resource_id.clone()).collect();
         // Only some of the many types have measured resources.
         let mut types: BTreeSet<String> = BTreeSet::new();
         let url = self.search("generic", false);
@@ -220,13 +234,18 @@ impl Gnocchi {
             }
         }
         for metrics in self.metrics.values_mut() {
-            metrics.retain(|metric| revisions.contains(&metric.resource_id));
+            metrics.retain(|metric| metric.resource_id.as_deref().is_none_or(|id| revisions.contains(id)));
         }
         self.revisions = revisions;
         Ok(())
     }
 
-    pub(super) async fn fetch(&self, window: &FetchWindow, file: &mut ResponseFile) -> Result<(), PullError> {
+    /// Writes the response to a window. Returns the metrics that were deleted since they were listed, by URL.
+    pub(super) async fn fetch(
+        &self,
+        window: &FetchWindow,
+        file: &mut ResponseFile,
+    ) -> Result<BTreeMap<String, Unread>, PullError> {
         let stored_within = window.start..window.end;
         let events: Vec<_> = self
             .presence_of(window)
@@ -244,13 +263,17 @@ impl Gnocchi {
         for metric in self.metrics.get(&window.source_meter).into_iter().flatten() {
             groups.entry(metric.granularity_seconds).or_default().push(metric);
         }
+        let mut deleted = BTreeMap::new();
         for (granularity, metrics) in groups {
             let url = self.aggregates(window, granularity);
             for metrics in metrics.chunks(METRICS_AT_ONCE) {
-                self.measures(&url, window, metrics, file).await?;
+                for metric in self.measures(&url, window, metrics, file).await? {
+                    deleted
+                        .insert(self.session.join(&format!("v1/metric/{}", metric.id)).into(), deleted_metric(metric));
+                }
             }
         }
-        Ok(())
+        Ok(deleted)
     }
 
     /// The metrics of a source meter, each with the granularity and method to read.
@@ -266,26 +289,32 @@ impl Gnocchi {
             .append_pair("limit", &self.page_size.to_string())
             .append_pair("sort", "id:asc");
         let mut metrics = Vec::new();
-        let mut unfit: BTreeSet<String> = BTreeSet::new();
-        let mut without_resource = 0;
+        let mut unfit: BTreeMap<String, &'static str> = BTreeMap::new();
+        let mut invalid = None;
         let clock = self
             .pages(&url, None, |row, _| {
                 if text(row, "name") != Some(source_meter) {
                     return;
                 }
-                let (Some(id), Some(resource_id)) = (text(row, "id"), text(row, "resource_id")) else {
-                    without_resource += 1;
+                let Some(id) = text(row, "id") else {
+                    invalid.get_or_insert_with(|| format!("a metric `{source_meter}` has no `id`"));
                     return;
                 };
                 let policy = &row["archive_policy"];
-                let chosen = granularity_of(policy, granularity_seconds).zip(method_of(policy, aggregations));
-                let Some((granularity_seconds, method)) = chosen else {
-                    unfit.insert(text(policy, "name").unwrap_or_default().to_owned());
-                    return;
+                let granularity = granularity_of(policy, granularity_seconds).ok_or(NO_GRANULARITY);
+                let chosen = granularity.and_then(|granularity| {
+                    method_of(policy, aggregations).map(|method| (granularity, method)).ok_or(NO_METHOD)
+                });
+                let (granularity_seconds, method) = match chosen {
+                    Ok(chosen) => chosen,
+                    Err(missing) => {
+                        unfit.insert(text(policy, "name").unwrap_or_default().to_owned(), missing);
+                        return;
+                    }
                 };
                 metrics.push(Metric {
                     id: id.to_owned(),
-                    resource_id: resource_id.to_owned(),
+                    resource_id: text(row, "resource_id").map(str::to_owned),
                     unit: text(row, "unit").unwrap_or_default().to_owned(),
                     granularity_seconds,
                     method,
@@ -293,14 +322,18 @@ impl Gnocchi {
             })
             .await?;
         self.clock = clock.or(self.clock);
-        if without_resource > 0 {
-            tracing::warn!("{without_resource} metrics `{source_meter}` have no resource and are not read");
+        if let Some(problem) = invalid {
+            return Err(PullError::unexpected(&url, problem));
         }
-        for policy in unfit {
-            tracing::warn!(
-                "metrics `{source_meter}` with the archive policy `{policy}` are not read: the policy lacks the \
-                 configured `granularity`, or an aggregation method that the meter can use"
-            );
+        for (policy, missing) in unfit {
+            let mut url = self.session.join("v1/archive_policy/");
+            if let Ok(mut parts) = url.path_segments_mut() {
+                parts.pop_if_empty().push(&policy);
+            }
+            url.set_fragment(Some(source_meter));
+            let detail =
+                format!("the metrics `{source_meter}` with this archive policy are not read: it has {missing}");
+            self.unread.insert(url.into(), Unread::new(UnreadReason::UnfitPolicy, detail));
         }
         Ok(metrics)
     }
@@ -350,10 +383,18 @@ impl Gnocchi {
                 |error: &dyn Display| PullError::unexpected(&next, format!("the response is not a list: {error}"));
             let rows = raw::elements(&response.text).map_err(|error| not_a_list(&error))?;
             for row in &rows {
-                on_row(&serde_json::from_str(row).map_err(|error| not_a_list(&error))?, row);
+                let value: Value = serde_json::from_str(row).map_err(|error| not_a_list(&error))?;
+                if !value.is_object() {
+                    return Err(PullError::unexpected(&next, "an element of the list is not an object"));
+                }
+                on_row(&value, row);
             }
-            let Some(marker) = marker_of(&response.headers, &next).filter(|_| !rows.is_empty()) else {
+            let Some(link) = next_page(&response.headers, &next).filter(|_| !rows.is_empty()) else {
                 return Ok(clock);
+            };
+            let Some(marker) = marker_of(&link) else {
+                let problem = format!("the link to the next page has no `marker`: {}", location(&link));
+                return Err(PullError::unexpected(&next, problem));
             };
             if !markers.insert(marker.clone()) {
                 return Err(PullError::unexpected(&next, "the server returned the same page twice"));
@@ -363,18 +404,19 @@ impl Gnocchi {
         }
     }
 
-    /// Writes the measures of some metrics. Metrics that were deleted since they were listed are skipped.
-    async fn measures(
+    /// Writes the measures of some metrics. Returns the metrics that were deleted since they were listed.
+    async fn measures<'m>(
         &self,
         url: &Url,
         window: &FetchWindow,
-        metrics: &[&Metric],
+        metrics: &[&'m Metric],
         file: &mut ResponseFile,
-    ) -> Result<(), PullError> {
+    ) -> Result<Vec<&'m Metric>, PullError> {
         let mut metrics = metrics.to_vec();
+        let mut deleted = Vec::new();
         let response = loop {
             if metrics.is_empty() {
-                return Ok(());
+                return Ok(deleted);
             }
             let operations: Vec<Value> = [json!("metric")]
                 .into_iter()
@@ -385,14 +427,14 @@ impl Gnocchi {
                 Err(HttpError::Refused { status, body, .. })
                     if status.as_u16() == 404 && names_any(&body, &metrics) =>
                 {
-                    metrics.retain(|metric| !body.contains(&metric.id));
+                    deleted.extend(metrics.extract_if(.., |metric| body.contains(&metric.id)));
                 }
                 Err(error) => return Err(PullError::at(url)(error)),
             }
         };
         let measures = measures_by_metric(url, &response)?;
         for metric in metrics {
-            let revisions = self.revisions.of(&metric.resource_id);
+            let revisions = metric.resource_id.as_deref().map_or(&[][..], |id| self.revisions.of(id));
             let mut written: Option<usize> = None;
             for measure in measures.get(metric.id.as_str()).into_iter().flatten() {
                 let not_a_measure = || {
@@ -412,14 +454,21 @@ impl Gnocchi {
                 }
                 let index = index_at(revisions, at);
                 if written != Some(index) {
-                    file.series(&series_of(&window.source_meter, metric, &revisions[index]))?;
+                    file.series(&series_of(&window.source_meter, metric, revisions.get(index)))?;
                     written = Some(index);
                 }
                 file.sample(&start, &raw::scalar(value).unwrap_or_default())?;
             }
         }
-        Ok(())
+        Ok(deleted)
     }
+}
+
+/// The entry of a metric that was deleted after it was listed.
+fn deleted_metric(metric: &Metric) -> Unread {
+    let of_resource = metric.resource_id.as_ref().map(|id| format!(" of the resource `{id}`")).unwrap_or_default();
+    let detail = format!("the metric{of_resource} was deleted before its measures were read");
+    Unread::new(UnreadReason::NotFound, detail)
 }
 
 /// Whether the error message of a server contains the id of a metric in the request.
@@ -442,30 +491,32 @@ fn measures_by_metric<'a>(url: &Url, response: &'a Response) -> Result<HashMap<S
     Ok(found)
 }
 
-fn series_of(source_meter: &str, metric: &Metric, revision: &Revision) -> Series {
-    Series {
-        name: source_meter.to_owned(),
-        unit: metric.unit.clone(),
-        project_id: revision.project_id.clone(),
-        resource_id: revision.resource_id.clone(),
-        resource_metadata: revision.attributes.clone(),
+/// The series of a metric. Without a revision it has no resource, so the reader rejects each sample. The id of the
+/// metric distinguishes these samples.
+fn series_of(source_meter: &str, metric: &Metric, revision: Option<&Revision>) -> Series {
+    let series = Series { name: source_meter.to_owned(), unit: metric.unit.clone(), ..Series::default() };
+    match revision {
+        Some(revision) => Series {
+            project_id: revision.project_id.clone(),
+            resource_id: revision.resource_id.clone(),
+            resource_metadata: revision.attributes.clone(),
+            ..series
+        },
+        None => Series { resource_metadata: Map::from_iter([("metric_id".to_owned(), json!(metric.id))]), ..series },
     }
 }
 
-/// The `marker` of the link to the next page.
-fn marker_of(headers: &HeaderMap, url: &Url) -> Option<String> {
+/// The target of the link to the next page.
+fn next_page(headers: &HeaderMap, url: &Url) -> Option<Url> {
     let links = headers.get_all(LINK).into_iter().filter_map(|value| value.to_str().ok());
     let next = links.flat_map(|links| links.split(", <")).find(|link| link.contains("rel=\"next\""))?;
     let target = next.trim_start_matches('<').split('>').next()?;
-    let target = url.join(target).ok()?;
-    let marker = target.query_pairs().find(|(name, _)| name == "marker").map(|(_, marker)| marker.into_owned());
-    if marker.is_none() {
-        tracing::warn!(
-            "the link of {} to its next page has no `marker`; the following pages are not read",
-            location(url)
-        );
-    }
-    marker
+    url.join(target).ok()
+}
+
+/// The `marker` of a link to a page.
+fn marker_of(link: &Url) -> Option<String> {
+    link.query_pairs().find(|(name, _)| name == "marker").map(|(_, marker)| marker.into_owned())
 }
 
 /// The granularity to read, in seconds. It is the configured granularity. By default, it is the finest granularity with
@@ -585,8 +636,8 @@ mod tests {
                     marker=35346db8%40-1&sort=revision_start%3Aasc>; rel=\"next\"";
         headers.insert(LINK, link.parse().unwrap());
         let url: Url = "http://gnocchi/v1/search/resource/instance".parse().unwrap();
-        assert_eq!(marker_of(&headers, &url).as_deref(), Some("35346db8@-1"));
-        assert_eq!(marker_of(&HeaderMap::new(), &url), None);
+        assert_eq!(marker_of(&next_page(&headers, &url).unwrap()).as_deref(), Some("35346db8@-1"));
+        assert_eq!(next_page(&HeaderMap::new(), &url), None);
     }
 
     #[test]
@@ -620,7 +671,8 @@ mod tests {
         let session = Session::new(&config).unwrap();
         let (metrics, revisions) = (BTreeMap::new(), Revisions::default());
         let (presence, source_period) = (Vec::new(), 0..i64::MAX);
-        let server = Gnocchi { session, page_size: 1, metrics, presence, source_period, revisions, clock: None };
+        let (clock, unread) = (None, BTreeMap::new());
+        let server = Gnocchi { session, page_size: 1, metrics, presence, source_period, revisions, clock, unread };
         let mut rows = 0;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let error = runtime.block_on(server.pages(&config.url, None, |_, _| rows += 1)).unwrap_err();

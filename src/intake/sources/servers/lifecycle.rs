@@ -17,6 +17,7 @@ use super::instant::instant;
 use super::revisions::Revision;
 use crate::intake::sources::servers::response_store::ResponseFile;
 use crate::model::config::PresenceConfig;
+use crate::model::identifier;
 
 /// The columns of a usage record that a revision fills. Attributes with these names are not dimensions.
 const COLUMNS: [&str; 8] =
@@ -109,7 +110,8 @@ pub(super) fn write(
             None => "1".to_owned(),
         };
         // A deletion needs no quantity.
-        let quantity = if *is_gone && quantity.is_empty() { "0".to_owned() } else { quantity };
+        let is_absent = identifier::stated(&quantity).is_none();
+        let quantity = if *is_gone && is_absent { "0".to_owned() } else { quantity };
         let own = [
             config.source_meter.clone(),
             config.unit.clone().unwrap_or_default(),

@@ -18,6 +18,8 @@ mod revisions;
 mod session;
 mod watermark;
 
+use std::collections::BTreeMap;
+
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
@@ -31,6 +33,7 @@ pub use self::watermark::Watermarks;
 use super::discover::InputFile;
 use crate::error::Error;
 use crate::intake::resolve::binding::Bindings;
+use crate::intake::unread::Unread;
 use crate::model::config::{Origin, Protocol, ServerConfig, SourceConfig};
 use crate::model::period::Calendar;
 use crate::model::unread_input::UnreadInput;
@@ -45,7 +48,7 @@ pub struct Pulled {
     pub files: Vec<InputFile>,
     /// The watermarks after `files` are committed.
     pub watermarks: Watermarks,
-    /// The servers that failed.
+    /// The servers that failed, and metrics that are not read.
     pub unread: Vec<UnreadInput>,
     /// The store of the temporary files. It must exist until the files are read.
     _store: Option<ResponseStore>,
@@ -101,10 +104,23 @@ impl Server {
         }
     }
 
-    async fn fetch(&self, window: &FetchWindow, file: &mut ResponseFile) -> Result<(), PullError> {
+    /// Writes the response to a window. Returns the parts that the server no longer has, by URL.
+    async fn fetch(
+        &self,
+        window: &FetchWindow,
+        file: &mut ResponseFile,
+    ) -> Result<BTreeMap<String, Unread>, PullError> {
         match self {
-            Self::Prometheus(server) => server.fetch(window, file).await,
+            Self::Prometheus(server) => server.fetch(window, file).await.map(|()| BTreeMap::new()),
             Self::Gnocchi(server) => server.fetch(window, file).await,
+        }
+    }
+
+    /// The listed metrics that are not read, by URL.
+    fn unread(&self) -> BTreeMap<String, Unread> {
+        match self {
+            Self::Prometheus(_) => BTreeMap::new(),
+            Self::Gnocchi(server) => server.unread().clone(),
         }
     }
 }
@@ -181,6 +197,9 @@ async fn pull_source(
     let mut server = Server::open(config, bindings, pulled_at).await?;
     let until = until(source, config, pulled_at, server.clock());
     let listed = source_meters.insert(server.source_meters());
+    let unread =
+        |unread: BTreeMap<String, Unread>| unread.into_iter().map(|(url, unread)| unread.at(&source.name, url));
+    pulled.unread.extend(unread(server.unread()));
     let windows = fetch_windows(environment.calendar(), source, config, listed, until, &pulled.watermarks);
     let Some(start) = windows.iter().map(|window| window.start).min() else { return Ok(()) };
     server.prepare(start, until).await?;
@@ -189,9 +208,9 @@ async fn pull_source(
         let server = &server;
         async move {
             let mut file = store.begin()?;
-            server.fetch(&window, &mut file).await?;
+            let lost = server.fetch(&window, &mut file).await?;
             let stored = file.finish(source, server.input_name(&window))?;
-            Ok::<_, PullError>((window, stored))
+            Ok::<_, PullError>((window, stored, lost))
         }
     });
     // Responses are taken in the order of windows, so that the covered time has no gaps.
@@ -199,7 +218,8 @@ async fn pull_source(
     let mut outcome = Ok(());
     while let Some(response) = responses.next().await {
         match response {
-            Ok((window, file)) => {
+            Ok((window, file, lost)) => {
+                pulled.unread.extend(unread(lost));
                 pulled.watermarks.cover(&source.name, &window.source_meter, window.start, window.end);
                 pulled.files.extend(file);
                 environment.options.progress.advance(1);

@@ -30,6 +30,7 @@ use crate::intake::resolve::binding::Bindings;
 use crate::intake::sources::servers::known_metrics::{Metric, display_name, metrics_of};
 use crate::intake::sources::servers::response_store::{ResponseFile, Series};
 use crate::model::config::{MetricConfig, ServerConfig};
+use crate::model::identifier;
 
 /// The shortest time range that is divided into shorter ranges, in microseconds.
 const MIN_WINDOW_MICROS: i64 = 60_000_000;
@@ -225,11 +226,13 @@ fn write(
 /// The series of a set of labels. `None` if the labels name another meter. Two meters may have the same metric name,
 /// because underscores replace dots.
 fn series_of(metric: &Metric, labels: BTreeMap<String, String>) -> Option<Series> {
-    let label = |name: &str| labels.get(name).filter(|value| !value.is_empty());
+    let label = |name: &str| labels.get(name).and_then(|value| identifier::stated(value));
+    // The reader of the response makes an id canonical, so that `changed_id` lists its change.
+    let id = |name: &str| labels.get(name).filter(|value| identifier::stated(value).is_some()).cloned();
     if label("counter").is_some_and(|counter| *counter != metric.source_meter) {
         return None;
     }
-    let name = display_name(label("resource_name").map(String::as_str), label("name").map(String::as_str));
+    let name = display_name(label("resource_name"), label("name"));
     let name = name.map(|name| ("display_name".to_owned(), Value::from(name)));
     let metadata: Map<String, Value> = name
         .into_iter()
@@ -242,9 +245,10 @@ fn series_of(metric: &Metric, labels: BTreeMap<String, String>) -> Option<Series
         .collect();
     Some(Series {
         name: metric.source_meter.clone(),
-        unit: label("unit").cloned().unwrap_or_else(|| metric.unit.clone().into_owned()),
-        project_id: label(&metric.project_label).cloned(),
-        resource_id: label(&metric.resource_label).cloned().unwrap_or_default(),
+        unit: label("unit").map_or_else(|| metric.unit.clone().into_owned(), str::to_owned),
+        project_id: id(&metric.project_label),
+        // The reader rejects each sample without a resource.
+        resource_id: id(&metric.resource_label).unwrap_or_default(),
         resource_metadata: metadata,
     })
 }
@@ -330,7 +334,20 @@ mod tests {
         );
         assert_eq!(series.resource_metadata["display_name"], "web-1");
         assert_eq!(series.resource_metadata["flavor_name"], "m1.small");
-        let other = labels.into_iter().chain([("counter".to_owned(), "memory.usage".to_owned())]).collect();
-        assert!(series_of(&metric, other).is_none());
+        let with = |changed: &[(&str, &str)]| {
+            let mut labels = labels.clone();
+            labels.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            series_of(&metric, labels)
+        };
+        assert!(with(&[("counter", "memory.usage")]).is_none());
+        // Ids stay as delivered.
+        let series = with(&[("project", "p1 "), ("resource", " i-1")]).unwrap();
+        assert_eq!((series.project_id.as_deref(), &series.resource_id[..]), (Some("p1 "), " i-1"));
+        for absent in ["", " ", "NULL", "null ", "None"] {
+            let names = ["project", "resource", "unit", "counter", "resource_name"].map(|name| (name, absent));
+            let series = with(&names).unwrap();
+            assert_eq!((series.project_id, &series.resource_id[..], &series.unit[..]), (None, "", ""), "{absent:?}");
+            assert!(!series.resource_metadata.contains_key("display_name"), "{absent:?}");
+        }
     }
 }

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::session::text;
+use super::session::{id as id_of, text};
 use crate::intake::formats::{json as raw, timestamp};
+use crate::model::identifier;
 
 /// The fields of a revision that describe its storage, not the resource.
 const OWN_FIELDS: [&str; 13] = [
@@ -74,15 +75,18 @@ impl Revisions {
         }
         // If the resource has no attribute `deleted_at`, its end as observed by Ceilometer is used.
         if let Some(ended_at) = text(row, "ended_at") {
-            attributes.entry("deleted_at").or_insert_with(|| ended_at.into());
+            let deleted_at = attributes.entry("deleted_at").or_insert(Value::Null);
+            if deleted_at.as_str().is_none_or(|text| identifier::stated(text).is_none()) {
+                *deleted_at = ended_at.into();
+            }
         }
         let revision = Revision {
             start,
             started_at: instant("started_at")?,
             ended_at: instant("ended_at")?,
             kind: text(row, "type").unwrap_or_default().to_owned(),
-            resource_id: text(row, "original_resource_id").unwrap_or(id).to_owned(),
-            project_id: text(row, "project_id").map(str::to_owned),
+            resource_id: id_of(row, "original_resource_id").unwrap_or(id).to_owned(),
+            project_id: id_of(row, "project_id").map(str::to_owned),
             attributes,
         };
         let revisions = self.0.entry(id.to_owned()).or_default();
@@ -158,6 +162,20 @@ mod tests {
         invalid["ended_at"] = "soon".into();
         let problem = add(&mut revisions, &invalid).unwrap_err();
         assert!(problem.starts_with("the time `soon` of `ended_at` of `b1` is invalid, expected"), "{problem}");
+        for absent in ["None", " NULL", "null ", "", "\u{a0}"] {
+            let mut row = row("2026-10-01T00:10:00+00:00", "small", Some("2026-10-02T00:00:00+00:00"));
+            row["id"] = "b4".into();
+            for name in ["original_resource_id", "project_id", "started_at", "deleted_at"] {
+                row[name] = absent.into();
+            }
+            let mut revisions = Revisions::default();
+            add(&mut revisions, &row).unwrap();
+            let revision = &revisions.of("b4")[0];
+            assert_eq!((&revision.resource_id[..], &revision.project_id, revision.started_at), ("b4", &None, None));
+            assert_eq!(revision.attributes["deleted_at"], "2026-10-02T00:00:00+00:00", "{absent:?}");
+            row["revision_start"] = absent.into();
+            assert_eq!(add(&mut revisions, &row), Err("a revision of `b4` has no `revision_start`".to_owned()));
+        }
         let sized = row("2026-10-01T00:10:00+00:00", "small", None).to_string();
         let sized = sized.replace("\"small\"", "\"small\", \"size\": 9007199254740993.0000000001");
         revisions.add(&serde_json::from_str(&sized).unwrap(), &sized).unwrap();

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::client::{Client, HttpError, Request, Response};
 use super::pull_error::PullError;
 use crate::model::config::{Auth, Identity, Keystone, Scope, Secret, ServerConfig};
+use crate::model::identifier;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
@@ -108,8 +109,8 @@ impl Session {
         let response =
             self.client.fetch(&Request::post(url.clone(), &json!({ "auth": auth })), &HeaderMap::new()).await;
         let response = response.map_err(|error| HttpError::Unexpected(format!("Keystone at {url}: {error}")))?;
-        let token = response.headers.get("x-subject-token").and_then(|token| token.to_str().ok()).map(str::to_owned);
-        token.ok_or_else(|| {
+        let token = response.headers.get("x-subject-token").and_then(|token| token.to_str().ok());
+        token.and_then(identifier::stated).map(str::to_owned).ok_or_else(|| {
             HttpError::Unexpected(format!(
                 "the response of Keystone at {url} contains no token; check that this is its URL"
             ))
@@ -149,9 +150,14 @@ fn read(secret: &Secret, what: &'static str) -> Result<String, HttpError> {
     }
 }
 
-/// The text of a JSON member. `None` if the text is absent or empty.
+/// The text of a JSON member, without surrounding blanks. `None` if it means an absent value.
 pub(super) fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
-    value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    value.get(name).and_then(Value::as_str).and_then(identifier::stated)
+}
+
+/// As [`text`], as delivered. The reader of the response makes an id canonical, so that `changed_id` lists its change.
+pub(super) fn id<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
+    value.get(name).and_then(Value::as_str).filter(|id| identifier::stated(id).is_some())
 }
 
 #[cfg(test)]
@@ -304,9 +310,11 @@ mod tests {
         assert!(error.starts_with("Keystone at http://127.0.0.1:"), "{error}");
         assert!(error.contains("requires authentication") && !error.contains("sesame"), "{error}");
         // Another program responds at Keystone's URL.
-        let (result, _) = fetch(vec![http_response("200 OK", "", "{}")]);
-        let error = result.unwrap_err().to_string();
-        assert!(error.ends_with("contains no token; check that this is its URL"), "{error}");
+        for header in ["", "X-Subject-Token: \r\n", "X-Subject-Token: None\r\n"] {
+            let (result, _) = fetch(vec![http_response("200 OK", header, "{}")]);
+            let error = result.unwrap_err().to_string();
+            assert!(error.ends_with("contains no token; check that this is its URL"), "{error}");
+        }
     }
 
     #[test]
