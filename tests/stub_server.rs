@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -17,6 +18,9 @@ pub(crate) struct Request {
 #[derive(Clone, Debug)]
 pub(crate) enum Response {
     Json(String),
+    Status(&'static str, String),
+    /// No response for three seconds.
+    Silence,
 }
 
 /// Serves requests at once until the process ends. Returns the URL.
@@ -57,8 +61,15 @@ fn read(client: &TcpStream) -> std::io::Result<Request> {
 }
 
 fn respond(mut client: TcpStream, response: Response) -> std::io::Result<()> {
-    let Response::Json(body) = response;
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let (status, body) = match response {
+        Response::Json(body) => ("200 OK", body),
+        Response::Status(status, body) => (status, body),
+        Response::Silence => {
+            std::thread::sleep(Duration::from_secs(3));
+            return Ok(());
+        }
+    };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     client.write_all((head + &body).as_bytes())
 }
 
@@ -93,7 +104,7 @@ impl Metric {
 }
 
 /// The ids in Gnocchi of a metric and of its resource.
-fn gnocchi_ids(number: usize) -> (String, String) {
+pub(crate) fn gnocchi_ids(number: usize) -> (String, String) {
     (format!("4d000000-0000-4000-8000-{number:012}"), format!("5e000000-0000-4000-8000-{number:012}"))
 }
 

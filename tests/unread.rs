@@ -5,10 +5,12 @@
 //! | --- | --- |
 //! | `inputs.rs` | sources of each format, good files, and every kind of bad file |
 //! | `bucket.rs` | a bucket on loopback whose objects fail |
+//! | `gnocchi.rs` | a Gnocchi on loopback whose requests and metrics fail |
 //! | `continued.rs` | deliveries that were read before they were complete |
 
 mod bucket;
 mod continued;
+mod gnocchi;
 mod inputs;
 
 use std::collections::BTreeSet;
@@ -288,14 +290,45 @@ fn a_file_that_is_missing_after_the_first_run_leaves_out_its_source_only() {
     assert!(message.contains("the source `latest` was not read: `"), "{message}");
 }
 
-/// Root has every permission, so the program runs as another user.
-#[test]
+/// Runs the month without the permissions of root, who can read every file. `None` if root cannot run the program as
+/// another user here.
 #[cfg(target_os = "linux")]
 #[allow(clippy::print_stdout, reason = "a skipped test prints its reason")]
-fn a_file_or_directory_without_permission_is_listed() {
-    use std::os::unix::fs::PermissionsExt;
+fn run_unprivileged(lake: &TestLake) -> Option<std::process::Output> {
+    use std::os::unix::fs::MetadataExt;
     use std::os::unix::process::CommandExt;
 
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    // Another user may have no access to the directory of the program.
+    let program = lake.path("program");
+    if !program.exists() && std::fs::hard_link(env!("CARGO_BIN_EXE_conto"), &program).is_err() {
+        std::fs::copy(env!("CARGO_BIN_EXE_conto"), &program).unwrap();
+    }
+    let unprivileged = || {
+        let mut command = std::process::Command::new(&program);
+        command.args(RUN).current_dir(lake.path(""));
+        if is_root {
+            command.uid(65_534);
+        }
+        command
+    };
+    let is_refused = unprivileged().arg("--help").output().map_or(true, |ran| !ran.status.success());
+    if is_refused {
+        println!("skipped: the program cannot be run as another user here");
+        return None;
+    }
+    Some(unprivileged().output().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+fn set_mode(lake: &TestLake, name: &str, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(lake.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_or_directory_without_permission_is_listed() {
     let lake = small();
     lake.configure(
         r#"
@@ -305,30 +338,53 @@ fn a_file_or_directory_without_permission_is_listed() {
         path = "usage/**/*.csv"
         "#,
     );
-    let mode = |name: &str, mode| {
-        std::fs::set_permissions(lake.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
-    };
     lake.put("usage/secret/more.csv", lake.text("usage/wrong.csv"));
-    mode("", 0o777);
-    mode("usage/wrong.csv", 0o000);
-    mode("usage/secret", 0o000);
-    let program = lake.path("program");
-    if std::fs::hard_link(env!("CARGO_BIN_EXE_conto"), &program).is_err() {
-        std::fs::copy(env!("CARGO_BIN_EXE_conto"), &program).unwrap();
-    }
-    let unprivileged = || {
-        let mut command = std::process::Command::new(&program);
-        command.args(RUN).current_dir(lake.path("")).uid(65_534);
-        command
-    };
-    let is_refused = unprivileged().arg("--help").output().map_or(true, |ran| !ran.status.success());
-    if is_refused {
-        println!("skipped: the program cannot be run as another user here (needs root)");
-        return;
-    }
-    let output = unprivileged().output().unwrap();
+    set_mode(&lake, "", 0o777);
+    set_mode(&lake, "usage/wrong.csv", 0o000);
+    set_mode(&lake, "usage/secret", 0o000);
+    let output = run_unprivileged(&lake);
+    set_mode(&lake, "usage/secret", 0o755);
+    let Some(output) = output else { return };
     assert_eq!(output.status.code(), Some(4), "{}", stderr_of(&output));
     assert_eq!(lake.column("unread_input", "reason"), ["no_permission", "no_permission"]);
     assert_eq!(lake.column("invoice", "total_without_tax"), ["3.0000"]);
-    mode("usage/secret", 0o755);
+}
+
+/// A file of each format, and a directory of each format, that the program may not read.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_or_directory_of_any_format_without_permission_is_listed_and_leaves_the_others_billed() {
+    let lake = lake(PRICE);
+    let mut config: toml::Table = lake.text("conto.toml").parse().unwrap();
+    let sources = config["source"].as_array_mut().unwrap();
+    let mut expected = Vec::new();
+    for (number, (name, _)) in SOURCES.iter().enumerate() {
+        let mut closed = sources[number].clone();
+        closed["name"] = format!("closed-{name}").into();
+        closed["path"] = format!("closed/{name}/*").into();
+        sources.push(closed);
+        let lost = |resource: usize| inputs::file(number, &[inputs::Usage::good(resource, 10i128.pow(9))]);
+        lake.put(&format!("{name}/secret"), lost(100 + number));
+        lake.put(&format!("closed/{name}/more"), lost(200 + number));
+        set_mode(&lake, &format!("{name}/secret"), 0o000);
+        set_mode(&lake, &format!("closed/{name}"), 0o000);
+        expected.push(((*name).to_owned(), format!("{name}/secret")));
+        expected.push((format!("closed-{name}"), format!("{name}/*")));
+    }
+    lake.put("conto.toml", toml::to_string(&config).unwrap());
+    let quantities = [1, 2_500_000_000, 999_999_999_999, 10i128.pow(18), 7, 123_456_789_123_456, 3];
+    good(&lake, &quantities);
+    set_mode(&lake, "", 0o777);
+    let output = run_unprivileged(&lake);
+    SOURCES.iter().for_each(|(name, _)| set_mode(&lake, &format!("closed/{name}"), 0o755));
+    let Some(output) = output else { return };
+    assert_eq!(output.status.code(), Some(4), "{}", stderr_of(&output));
+    assert_billed(&lake, &quantities);
+    expected.sort();
+    let rows = lake.rows("unread_input");
+    let end =
+        |url: &str| url.rsplitn(3, '/').take(2).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("/");
+    let listed: Vec<_> = rows.iter().map(|row| (row["source"].clone(), end(&row["url"]))).collect();
+    assert_eq!(listed, expected);
+    assert!(rows.iter().all(|row| row["reason"] == "no_permission"), "{rows:?}");
 }
