@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::live::{invoiced, lake};
+use crate::stub_server;
 use crate::test_lake::{TestLake, stderr_of};
 
 const DAY: i64 = 86_400;
@@ -197,12 +198,40 @@ fn a_missing_password_file_or_ca_file_is_a_configuration_error() {
     assert_eq!((requests.load(Ordering::SeqCst), lake.commit_count()), (0, 0));
 }
 
+/// A partial list of the metrics would leave out the usage of the others. An empty list of warnings is no warning.
+#[test]
+fn a_partial_list_of_metrics_is_listed() {
+    let list = |more: &str| answer("200 OK", "", &format!("{{\"status\": \"success\", \"data\": []{more}}}"));
+    for (more, expected) in [
+        (r#", "warnings": ["results truncated due to limit"]"#, Some("results truncated due to limit")),
+        (r#", "isPartial": true"#, Some("the response is partial")),
+        (r#", "isPartial": false, "warnings": []"#, None),
+    ] {
+        let response = list(more);
+        let url = stub_server::serve(move |request| {
+            assert!(request.target.contains("partial_response=false&deny_partial_response=1"), "{request:?}");
+            let (_, body) = response.split_once("\r\n\r\n").unwrap();
+            stub_server::Response::Json(body.to_owned())
+        });
+        let lake = lake_of(&url, "");
+        let output = lake.output(&["intake"]);
+        assert_eq!(output.status.success(), expected.is_none(), "{}", stderr_of(&output));
+        let details = lake.column("unread_input", "detail");
+        assert_eq!(details.len(), usize::from(expected.is_some()), "{details:?}");
+        assert!(details.iter().all(|detail| detail.contains(expected.unwrap())), "{details:?}");
+    }
+}
+
 #[test]
 fn a_failed_pull_keeps_its_samples_and_bills_the_others_and_the_next_run_continues() {
     let page = "<!DOCTYPE html><title>Bad Gateway</title>";
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 900\r\nConnection: close\r\n\r\n{\"status\": \"success\", \"da";
     let away = answer("302 Found", "Location: https://login.example.org/?ticket=s3cret\r\n", "");
     let wrong = r#"{"status": "error", "errorType": "execution", "error": "no space left"}"#;
+    // The samples of a part of the server only, as a remote storage or a storage node fails.
+    let rest = r#"{"status": "success", "data": {"resultType": "matrix", "result": []}"#;
+    let remote = format!("{rest}, \"warnings\": [\"remote_read: 503 Service Unavailable\"]}}");
+    let partial = format!("{rest}, \"isPartial\": true}}");
     for (trouble, expected) in [
         (answer("401 Unauthorized", "", r#"{"error": "who?"}"#), "the server denies access (401 Unauthorized: who?)"),
         (answer("429 Too Many Requests", "Retry-After: 0\r\n", ""), "the server responds with 429 Too Many Requests"),
@@ -213,6 +242,11 @@ fn a_failed_pull_keeps_its_samples_and_bills_the_others_and_the_next_run_continu
         (answer("502 Bad Gateway", "", page), "the server responds with 502 Bad Gateway: an HTML page"),
         (answer("200 OK", "", page), "the response is HTML, expected JSON; check that `url` is the URL of the API"),
         (answer("200 OK", "", r#"{"status": "success"}"#), "the response has no `data`"),
+        (
+            answer("200 OK", "", &remote),
+            "the response has a warning, so samples may be missing: remote_read: 503 Service Unavailable",
+        ),
+        (answer("200 OK", "", &partial), "the response is partial: a storage node of the server did not respond"),
         (half.to_owned(), "the response is incomplete"),
         (String::new(), "the response is incomplete"),
         ("silence".to_owned(), "no response within 1 seconds"),

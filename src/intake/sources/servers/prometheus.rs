@@ -117,6 +117,7 @@ impl Prometheus {
             .append_pair("match[]", &format!("{{__name__=~\"{}\"}}", names.join("|")))
             .append_pair("start", &seconds(start))
             .append_pair("end", &seconds(end));
+        refuse_partial_responses(&mut url);
         let response = self.session.fetch(&Request::get(url.clone())).await;
         let response = response.map_err(PullError::at(&url))?;
         self.clock = server_time(&response.headers);
@@ -130,9 +131,8 @@ impl Prometheus {
         let mut url = self.session.join("api/v1/query");
         url.query_pairs_mut()
             .append_pair("query", &format!("{}[{milliseconds}ms]", metric.name))
-            .append_pair("time", &seconds(end - 1_000))
-            // A partial response of Thanos is an error. Other servers ignore this parameter.
-            .append_pair("partial_response", "false");
+            .append_pair("time", &seconds(end - 1_000));
+        refuse_partial_responses(&mut url);
         url
     }
 
@@ -175,7 +175,13 @@ fn seconds(microseconds: i64) -> String {
     format!("{}.{:03}", milliseconds.div_euclid(1_000), milliseconds.rem_euclid(1_000))
 }
 
-/// The data of a response. Logs the warnings that it contains.
+/// Makes a partial response of Thanos or VictoriaMetrics an error. Other servers ignore these parameters.
+fn refuse_partial_responses(url: &mut Url) {
+    url.query_pairs_mut().append_pair("partial_response", "false").append_pair("deny_partial_response", "1");
+}
+
+/// The data of a response. A response with a warning or with the mark of a partial response is an error. A part of the
+/// server failed, and its samples are missing.
 fn data<'a>(url: &Url, text: &'a str) -> Result<&'a str, PullError> {
     let members = json::members(text).map_err(|error| PullError::unexpected(url, format!("the response: {error}")))?;
     let member = |name: &str| members.iter().find(|(found, _)| found == name).map(|(_, text)| *text);
@@ -185,8 +191,16 @@ fn data<'a>(url: &Url, text: &'a str) -> Result<&'a str, PullError> {
             "the `status` of the response is not `success`; check that `url` is the URL of Prometheus",
         ));
     }
-    for warning in member("warnings").and_then(|text| json::elements(text).ok()).into_iter().flatten() {
-        tracing::warn!("{}: {}", url.path(), json::scalar(warning).unwrap_or_default());
+    if let Some(warning) = member("warnings").and_then(|text| json::elements(text).ok()?.first().copied()) {
+        let warning = json::scalar(warning).unwrap_or_default();
+        let problem = format!("the response has a warning, so samples may be missing: {warning}");
+        return Err(PullError::unexpected(url, problem));
+    }
+    if member("isPartial").and_then(json::scalar).as_deref() == Some("true") {
+        return Err(PullError::unexpected(
+            url,
+            "the response is partial: a storage node of the server did not respond",
+        ));
     }
     member("data").ok_or_else(|| PullError::unexpected(url, "the response has no `data`"))
 }
