@@ -14,7 +14,7 @@ use super::keys::TableKeys;
 use super::problems::reason;
 use super::table::{Text, Value};
 use crate::model::diagnostic::{Diagnostic, Place, SourceText};
-use crate::model::dialect::Suggestion;
+use crate::model::dialect::{Suggestion, separator_line};
 use crate::model::money::{DecimalNumber, ParseDecimalError};
 
 /// A function that reads a file in an encoding. Tests and committed inputs replace the disk. Committed inputs contain
@@ -127,7 +127,7 @@ impl Rows {
                 }
             }
         }
-        let mut records = records.into_iter();
+        let mut records = records.into_iter().skip(usize::from(separator_line(text.as_bytes()).is_some()));
         let header = records.next();
         let place = header.as_ref().map_or_else(|| Place::new(source, 0..0), |row| row.place.clone());
         let columns = header.map(|row| row.cells).unwrap_or_default();
@@ -209,5 +209,14 @@ mod tests {
         assert_eq!(&source.text[rows.rows[0].place.span.clone()], "m1, 0.02");
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].labels[0].0.to_string(), "flavors.csv:6:1");
+    }
+
+    #[test]
+    fn a_first_line_that_states_the_separator_is_no_header() {
+        let source = SourceText::new("flavors.csv", "\u{feff}sep=,\r\nflavor, unit_price\r\nm1, 0.02\r\n");
+        let (rows, problems) = Rows::parse(&source, &CsvFile::plain("flavors.csv"));
+        assert_eq!((rows.columns, problems.len()), (vec!["flavor".to_owned(), "unit_price".to_owned()], 0));
+        let found: Vec<_> = rows.rows.iter().map(|row| (row.cells.join("|"), row.line, row.place.line())).collect();
+        assert_eq!(found, [("m1|0.02".to_owned(), 3, 3)]);
     }
 }

@@ -226,6 +226,19 @@ pub fn utf_16_of(bytes: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
+/// The length of a first line that only states the separator, such as `sep=;`, with its line break. `None` for any
+/// other first line. Exports for a spreadsheet program begin with it, so it is no header.
+pub fn separator_line(text: &[u8]) -> Option<usize> {
+    let length = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1);
+    let line = text.get(..length)?;
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    let (key, separator) = line.split_at_checked(4)?;
+    let is_separator = matches!(separator, [byte] if byte.is_ascii_punctuation() || *byte == b'\t');
+    (key.eq_ignore_ascii_case(b"sep=") && is_separator).then_some(length)
+}
+
 /// The suggested keys for a file that the present keys do not fit, each with its value as TOML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suggestion(Vec<(&'static str, String)>);
@@ -318,6 +331,17 @@ mod tests {
 
     fn read(decimal: char, thousands: Option<char>, text: &str) -> Option<String> {
         NumberMarks { decimal, thousands }.canonical(text).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn a_first_line_can_state_the_separator() {
+        for line in ["sep=;", "sep=,", "SEP=|", "sep=\t", "\"sep=;\""] {
+            assert_eq!(separator_line(line.as_bytes()), Some(line.len()), "{line:?}");
+            assert_eq!(separator_line(format!("{line}\r\nmeter\n").as_bytes()), Some(line.len() + 2), "{line:?}");
+        }
+        for line in ["", "sep", "sep=", "sep=ab", "sep=a", "sep=;x", "meter;sep=;", "sep=;;"] {
+            assert_eq!(separator_line(format!("{line}\nsep=;\n").as_bytes()), None, "{line:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::intake::formats::usage_columns::{Columns, UsageError};
 use crate::intake::formats::{quantity, timestamp};
 use crate::intake::record::{IdField, ReadCounts, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
-use crate::model::dialect::{Dialect, Suggestion, other_byte_order_mark, utf_16_of};
+use crate::model::dialect::{Dialect, Suggestion, other_byte_order_mark, separator_line, utf_16_of};
 use crate::model::identifier::canonical_id;
 
 /// The receiver of a file's rows.
@@ -134,11 +134,13 @@ fn open<'d, R: BufRead>(decoded: &'d mut Decoded<R>, dialect: &Dialect) -> io::R
     if head.starts_with(BYTE_ORDER_MARK) {
         head.drain(..BYTE_ORDER_MARK.len());
     }
-    let shown = String::from_utf8_lossy(&head).into_owned();
+    let stated = separator_line(&head);
+    let shown = String::from_utf8_lossy(&head[stated.unwrap_or_default()..]).into_owned();
     let buffered = RowBuffer { source: Cursor::new(head).chain(text), bytes: Vec::new(), offset: 0 };
     let mut csv = dialect.rows().buffer_capacity(BUFFER).from_reader(buffered);
     let mut row = ByteRecord::new();
-    match csv.read_byte_record(&mut row) {
+    let before = if stated.is_some() { csv.read_byte_record(&mut row).map(drop) } else { Ok(()) };
+    match before.and_then(|()| csv.read_byte_record(&mut row)) {
         Ok(_) => {
             let read = csv.get_ref().between(0, csv.position().byte());
             let fault = csv.get_ref().source.get_ref().1.fault();
@@ -576,6 +578,27 @@ mod tests {
         assert_eq!(read_by(&dialect("utf-16le"), &wide).records, sink.records);
         let packed = zstd::encode_all(wide.as_slice(), 1).unwrap();
         assert_eq!(read_by(&dialect("utf-16le"), &packed).records, sink.records);
+    }
+
+    /// The first line states the separator for a spreadsheet program. It is no header, and counts as a line.
+    #[test]
+    fn a_first_line_that_states_the_separator_is_skipped() {
+        let text = "meter;resource_id;measured_at;quantity\nunit;a;2026-10-05T10:00:00Z;1,5\nunit;b;soon;2\n";
+        let plain = read_by(&dialect("utf-8"), text.as_bytes());
+        for first in ["sep=;\n", "\u{feff}sep=;\r\n", "\"sep=;\"\r\n"] {
+            let sink = read_by(&dialect("utf-8"), format!("{first}{text}").as_bytes());
+            assert_eq!(sink.records[0].quantity, plain.records[0].quantity, "{first:?}");
+            assert_eq!((sink.records[0].line, reasons(&sink)), (3, vec![(Reason::BadTimestamp, 4)]), "{first:?}");
+        }
+        let wide: Vec<u8> = format!("sep=;\n{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(reasons(&read_by(&dialect("utf-16le"), &wide)), [(Reason::BadTimestamp, 4)]);
+        let sink = read_by(&dialect("utf-8"), b"sep=;\n");
+        assert!(sink.records.is_empty() && sink.rejected.is_empty(), "a file without a header has no records");
+        // The separator of the source counts. The message contains the key for the file.
+        let mut file = compression::open(&b"sep=;\nmeter;quantity\nunit;1,5\n"[..]).unwrap();
+        let read = read(&mut file, &BTreeMap::new(), &Dialect::default(), &mut TestSink::new(&[]));
+        let message = read.unwrap_err().to_string();
+        assert!(message.ends_with("to need separator = \";\", decimal_mark = \",\" in the source"), "{message}");
     }
 
     #[test]
