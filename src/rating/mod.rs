@@ -31,7 +31,7 @@ pub mod unused_rules;
 
 use arrow::array::RecordBatch;
 
-use self::batch_inputs::{BatchInputs, BatchListPrices, register_all};
+use self::batch_inputs::{BatchInputs, BatchPrices};
 use self::non_usage_charges::register_no_coverage;
 use self::pricer::{Priced, Pricer, rate_usage};
 pub use self::rate_selection::select_rates;
@@ -113,17 +113,20 @@ async fn rate_period(context: &Context, transaction: &mut Transaction, series: R
 
 /// Prices one account batch and checks the invariants.
 async fn price_batch(stage: &Session, inputs: &BatchInputs<'_>, number: usize) -> Result<Priced, Error> {
+    inputs.register_common(stage, number)?;
     let usage_segment = inputs.usage_segment.of(number)?;
     match &inputs.list_prices {
-        Some(list_prices) => price_at_list(stage, list_prices, &usage_segment, number).await?,
+        Some((prices, series)) => {
+            let of_series = rows::of_series("usage_segment", &usage_segment, |series_id| series.contains(&series_id))?;
+            price_at_list(stage, prices, of_series, number).await?;
+        }
         None => stage.register_nothing("rating/list_price")?,
     }
-    register_all(stage, &inputs.others, number)?;
-    stage.register("rating/priced_series", inputs.priced_series.of(number)?)?;
+    inputs.prices.register(stage, number)?;
     stage.register("rating/usage_segment", usage_segment)?;
     stage.register("rating/covered_window", inputs.covered_window.to_vec())?;
     stage.materialize("rating/covered_part", Parameters::none()).await?;
-    inputs.pricer.fill_pools(stage).await?;
+    inputs.prices.pricer.fill_pools(stage).await?;
     stage.materialize("rating/list_share", Parameters::none()).await?;
     let priced = rate_usage(stage).await?;
     for check in BATCH_CHECKS {
@@ -135,15 +138,14 @@ async fn price_batch(stage: &Session, inputs: &BatchInputs<'_>, number: usize) -
 /// Registers `list_price`, which contains the public prices for those accounts of a batch that pay other prices.
 async fn price_at_list(
     stage: &Session,
-    list_prices: &BatchListPrices<'_>,
-    usage_segment: &[RecordBatch],
+    prices: &BatchPrices<'_>,
+    usage_segment: Vec<RecordBatch>,
     number: usize,
 ) -> Result<(), Error> {
-    let is_listed = |series_id| list_prices.prices.series.contains(&series_id);
-    stage.register("rating/usage_segment", rows::of_series("usage_segment", usage_segment, is_listed)?)?;
-    register_all(stage, &list_prices.relations, number)?;
+    stage.register("rating/usage_segment", usage_segment)?;
+    prices.register(stage, number)?;
     stage.register_nothing("rating/covered_window")?;
-    list_prices.prices.pricer.fill_pools(stage).await?;
+    prices.pricer.fill_pools(stage).await?;
     stage.materialize("rating/list_price", Parameters::none()).await?;
     Ok(())
 }

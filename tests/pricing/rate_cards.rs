@@ -305,3 +305,61 @@ fn included_units_prorated_by_days_are_used_by_the_pool() {
     assert_eq!(not_valid.column("rated_usage", "contracted_cost").len(), 42);
     assert_eq!(not_valid.sum("rated_usage", "contracted_cost"), "30");
 }
+
+/// Usage of more than one account batch: each account has 1,100 servers on 31 days, 68,200 rows together. Each server
+/// includes one unit of traffic, so 400 of 1,500 units cost 0.50 each by the own card and 1.00 by the public card.
+#[test]
+fn list_cost_has_the_included_units_of_every_account_batch() {
+    let rules = r#"
+        [[included_units]]
+        id = "traffic-of-servers"
+        meter = "server"
+        pool = "traffic"
+        units = "1"
+        prorated = false
+
+        [[rule]]
+        id = "server"
+        meter = "server"
+        sku = "V"
+        service = "S"
+        free = true
+
+        [[rule]]
+        id = "public"
+        meter = "m"
+        sku = "M"
+        service = "S"
+        pool = "traffic"
+        unit_price = "1"
+
+        [[rule]]
+        id = "own"
+        meter = "m"
+        card = "own"
+        sku = "M"
+        service = "S"
+        pool = "traffic"
+        unit_price = "0.5"
+        "#;
+    let account = |id: &str| {
+        format!(
+            "[[account]]\nid = \"{id}\"\nname = \"{id}\"\ncountry = \"FR\"\ncards = [\"own\", \"public\"]\n\
+             projects = [\"{id}\"]\n"
+        )
+    };
+    let lake = TestLake::new().accounts(account("a") + &account("b")).rules(format!("{METERS}{rules}"));
+    let mut usage = vec!["m,a,2026-10-01T10:00:00Z,1500,a".to_owned(), "m,b,2026-10-01T10:00:00Z,1500,b".to_owned()];
+    for project in ["a", "b"] {
+        for server in 0..1_100 {
+            usage.extend((1..32).map(|day| format!("server,{project}{server},2026-10-{day:02}T10:00:00Z,1,{project}")));
+        }
+    }
+    lake.deliver("usage", usage);
+    lake.run(OCTOBER);
+    let costs = "SELECT account_id, SUM(contracted_cost) AS cost, SUM(list_cost) AS list_cost FROM rated_usage \
+                 GROUP BY account_id ORDER BY account_id";
+    assert_eq!(lake.sql(costs), ["a 200 400", "b 200 400"]);
+    let files = std::fs::read_dir(lake.path("lake/data/rated_usage/2026-10")).unwrap().count();
+    assert_eq!(files, 2, "one for each account batch");
+}
