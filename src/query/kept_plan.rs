@@ -11,8 +11,10 @@ use datafusion::common::{DataFusionError, exec_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::SortExpr;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::prelude::SessionContext;
 use futures::stream;
 
 /// The kept plans by their key: the statement, its parameters, and for each relation whether it has rows.
@@ -66,7 +68,7 @@ impl NamedRows {
 }
 
 impl KeptPlans {
-    /// The plan with a key, if the relations still have the columns and the order of its making.
+    /// The plan with a key, if the relations still have the columns and the order that it was made for.
     pub(super) fn get(&self, key: &str, inputs: &BTreeMap<String, Shape>) -> Option<Arc<dyn ExecutionPlan>> {
         self.plans().get(key).filter(|kept| kept.inputs == *inputs).map(|kept| Arc::clone(&kept.plan))
     }
@@ -80,31 +82,24 @@ impl KeptPlans {
     }
 }
 
+/// A plan that can run, and the context that contains its rows. A plan keeps the state of a run, such as the build side
+/// of a join. So each run has a plan without state.
+pub(super) fn ready<T: Send + Sync + 'static>(
+    plan: &Arc<dyn ExecutionPlan>,
+    context: &SessionContext,
+    rows: T,
+) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), DataFusionError> {
+    let plan = reset_plan_states(Arc::clone(plan))?;
+    let context = TaskContext::from(context);
+    let config = context.session_config().clone().with_extension(Arc::new(rows));
+    Ok((plan, Arc::new(context.with_session_config(config))))
+}
+
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, AsArray, Int64Array, UInt64Array};
-    use arrow::compute::cast;
-    use arrow::datatypes::{DataType, UInt64Type};
-
     use super::*;
-    use crate::query::{Parameters, Session, statement};
-
-    fn days(series: &[u64]) -> Vec<RecordBatch> {
-        let schema = &statement("metering/metered_day").unwrap().schema;
-        let columns = schema.fields().iter().map(|field| match field.name().as_str() {
-            "series_id" => Arc::new(UInt64Array::from(series.to_vec())) as ArrayRef,
-            _ => cast(&Int64Array::from_value(1, series.len()), &DataType::Int32)
-                .and_then(|ones| cast(&ones, field.data_type()))
-                .unwrap(),
-        });
-        vec![RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()]
-    }
-
-    async fn used(scope: &Session) -> Vec<u64> {
-        let batches = scope.materialize("rating/used_series", Parameters::none()).await.unwrap();
-        let ids = |batch: &RecordBatch| batch.column(0).as_primitive::<UInt64Type>().values().to_vec();
-        batches.iter().flat_map(ids).collect()
-    }
+    use crate::query::tests::{metered_days, used_series};
+    use crate::query::{Session, statement};
 
     /// A statement over other rows runs with the same plan. Rows with other columns or another order need another plan.
     #[tokio::test]
@@ -117,20 +112,20 @@ mod tests {
             plans.values().map(|kept| Arc::as_ptr(&kept.plan).addr()).collect::<Vec<_>>()
         };
         scope.register_nothing("rating/payer_series").unwrap();
-        scope.register("metering/metered_day", days(&[3, 1, 3])).unwrap();
-        assert_eq!(used(&scope).await, [1, 3]);
+        scope.register("metering/metered_day", metered_days(&[3, 1, 3])).unwrap();
+        assert_eq!(used_series(&scope).await, [1, 3]);
         let of_first_batch = plans();
         assert_eq!(of_first_batch.len(), 1);
-        scope.register("metering/metered_day", days(&[9, 2])).unwrap();
-        assert_eq!(used(&scope).await, [2, 9]);
+        scope.register("metering/metered_day", metered_days(&[9, 2])).unwrap();
+        assert_eq!(used_series(&scope).await, [2, 9]);
         assert_eq!(plans(), of_first_batch);
         scope.register_nothing("metering/metered_day").unwrap();
-        assert!(used(&scope).await.is_empty());
+        assert!(used_series(&scope).await.is_empty());
         assert_eq!(plans().len(), 2, "the plan without rows is another plan");
         // The statement reads two of the columns.
-        let narrow = days(&[5, 4]).iter().map(|batch| batch.project(&[0, 1]).unwrap()).collect::<Vec<_>>();
+        let narrow = metered_days(&[5, 4]).iter().map(|batch| batch.project(&[0, 1]).unwrap()).collect::<Vec<_>>();
         scope.register_rows("metered_day", narrow[0].schema(), narrow).unwrap();
-        assert_eq!(used(&scope).await, [4, 5]);
+        assert_eq!(used_series(&scope).await, [4, 5]);
         assert_ne!(plans(), of_first_batch);
         assert_eq!(plans().len(), 2, "the plan for other columns replaces the first plan");
     }
@@ -143,9 +138,9 @@ mod tests {
         scope.register_nothing("rating/payer_series").unwrap();
         let relation = statement("metering/metered_day").unwrap();
         let order = crate::query::session::sort_order(&relation.grain);
-        scope.register_in_order("metered_day", Arc::clone(&relation.schema), days(&[1, 3]), order).unwrap();
-        assert_eq!(used(&scope).await, [1, 3]);
-        scope.register_rows("metered_day", Arc::clone(&relation.schema), days(&[3, 1])).unwrap();
-        assert_eq!(used(&scope).await, [1, 3]);
+        scope.register_in_order("metered_day", Arc::clone(&relation.schema), metered_days(&[1, 3]), order).unwrap();
+        assert_eq!(used_series(&scope).await, [1, 3]);
+        scope.register_rows("metered_day", Arc::clone(&relation.schema), metered_days(&[3, 1])).unwrap();
+        assert_eq!(used_series(&scope).await, [1, 3]);
     }
 }

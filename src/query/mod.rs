@@ -11,6 +11,8 @@ mod plan;
 mod prepared;
 mod session;
 pub mod statement;
+#[cfg(test)]
+mod tests;
 
 pub use crate::query::persisted::{
     CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, persisted_of, persisted_paths, persisted_relation,

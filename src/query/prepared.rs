@@ -8,7 +8,6 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::{DataFusionError, exec_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
@@ -16,7 +15,7 @@ use datafusion::prelude::SessionContext;
 use futures::stream;
 
 use super::session::{conform, sort_order};
-use super::{Error, Parameters, Session, Statement, statement};
+use super::{Error, Parameters, Session, Statement, kept_plan, statement};
 
 /// An error of the code that reads the rows of an input.
 type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -134,11 +133,8 @@ impl PreparedStatement {
     )]
     pub async fn run(&self, inputs: Inputs) -> Result<Vec<RecordBatch>, Error> {
         let failed = || Error::engine(format!("sql/{}", self.statement.path));
-        // A plan keeps the state of a run, such as the build side of a join. So each run has a plan without state.
-        let plan = reset_plan_states(Arc::clone(&self.plan)).map_err(failed())?;
-        let context = TaskContext::from(&self.context);
-        let config = context.session_config().clone().with_extension(Arc::new(inputs));
-        let batches = collect(plan, Arc::new(context.with_session_config(config))).await.map_err(failed())?;
+        let (plan, context) = kept_plan::ready(&self.plan, &self.context, inputs).map_err(failed())?;
+        let batches = collect(plan, context).await.map_err(failed())?;
         tracing::Span::current().record("rows", batches.iter().map(RecordBatch::num_rows).sum::<usize>());
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(self.statement, batch)).collect()
     }

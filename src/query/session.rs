@@ -20,12 +20,11 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, SortExpr};
 use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_expr::expressions::Column as ColumnOfPlan;
-use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, collect, execute_stream};
 use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext, col};
 use futures::TryStreamExt;
 
-use super::kept_plan::{KeptPlans, NamedRows, RowsByName, Shape};
+use super::kept_plan::{self, KeptPlans, NamedRows, RowsByName, Shape};
 use super::{Error, Statement, statement, statements};
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::storage::{DataFile, Lake};
@@ -485,11 +484,7 @@ impl Session {
                 plan
             }
         };
-        // A plan keeps the state of a run, such as the build side of a join. So each run has a plan without state.
-        let plan = reset_plan_states(plan).map_err(failed())?;
-        let context = TaskContext::from(self.context());
-        let config = context.session_config().clone().with_extension(Arc::new(RowsByName(rows)));
-        Ok((plan, Arc::new(context.with_session_config(config))))
+        kept_plan::ready(&plan, &self.context, RowsByName(rows)).map_err(failed())
     }
 
     async fn physical_plan_of(
@@ -759,10 +754,11 @@ pub(super) fn conform(statement: &Statement, batch: &RecordBatch) -> Result<Reco
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, AsArray, Int64Array, UInt64Array};
-    use arrow::datatypes::{Field, Schema, UInt64Type};
+    use arrow::array::{ArrayRef, Int64Array, UInt64Array};
+    use arrow::datatypes::{Field, Schema};
 
     use super::*;
+    use crate::query::tests::{metered_days, used_series};
 
     /// Registered rows reduce the memory of operators. If the limit is exceeded, the registration fails with an error.
     #[tokio::test]
@@ -791,32 +787,17 @@ mod tests {
     async fn a_kept_plan_reads_the_rows_of_its_next_run() {
         let session = Session::new(None).unwrap();
         session.register_nothing("rating/payer_series").unwrap();
-        let days = |series: &[u64]| {
-            let schema = &statement("metering/metered_day").unwrap().schema;
-            let columns = schema.fields().iter().map(|field| match field.name().as_str() {
-                "series_id" => Arc::new(UInt64Array::from(series.to_vec())) as ArrayRef,
-                _ => cast(&Int64Array::from_value(1, series.len()), &DataType::Int32)
-                    .and_then(|ones| cast(&ones, field.data_type()))
-                    .unwrap(),
-            });
-            vec![RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()]
-        };
-        let used = async || {
-            let batches = session.materialize("rating/used_series", Parameters::none()).await.unwrap();
-            let ids = |batch: &RecordBatch| batch.column(0).as_primitive::<UInt64Type>().values().to_vec();
-            batches.iter().flat_map(ids).collect::<Vec<u64>>()
-        };
-        session.register("metering/metered_day", days(&[3, 1, 3])).unwrap();
-        assert_eq!(used().await, [1, 3]);
+        session.register("metering/metered_day", metered_days(&[3, 1, 3])).unwrap();
+        assert_eq!(used_series(&session).await, [1, 3]);
         assert_eq!(session.plans().len(), 1);
-        session.register("metering/metered_day", days(&[9, 2])).unwrap();
-        assert_eq!(used().await, [2, 9]);
+        session.register("metering/metered_day", metered_days(&[9, 2])).unwrap();
+        assert_eq!(used_series(&session).await, [2, 9]);
         assert_eq!(session.plans().len(), 1, "rows in the place of other rows need no other plan");
         session.register_nothing("metering/metered_day").unwrap();
-        assert!(used().await.is_empty());
+        assert!(used_series(&session).await.is_empty());
         assert_eq!(session.plans().len(), 2, "an empty relation is a part of the plan");
-        session.register("metering/metered_day", days(&[5])).unwrap();
-        assert_eq!(used().await, [5]);
+        session.register("metering/metered_day", metered_days(&[5])).unwrap();
+        assert_eq!(used_series(&session).await, [5]);
         // Other columns under the same name: the kept plan cannot read them.
         let ids = UInt64Array::from(vec![8, 7]);
         let schema = Arc::new(Schema::new(vec![Field::new("series_id", DataType::UInt64, false)]));
